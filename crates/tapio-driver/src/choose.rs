@@ -1,0 +1,76 @@
+//! Which driver runs, decided at run time.
+
+use std::fmt;
+use std::io;
+
+use crate::contract::{Driver, DriverKind};
+use crate::poll::PollDriver;
+use crate::ring::{Ability, RingDriver};
+
+/// Entries of a ring. Small, since locked memory is counted per user: 256
+/// entries let some two hundred rings share the usual 8 MiB.
+const RING_ENTRIES: u32 = 256;
+
+/// What a driver is opened with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The driver to try; without a preference the ring is tried first.
+    pub prefer: Option<DriverKind>,
+    /// Entries of a ring; halved while the memory limit forbids so many.
+    pub ring_entries: u32,
+    /// Abilities to do without, as if the kernel lacked them.
+    pub without: Vec<Ability>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            prefer: None,
+            ring_entries: RING_ENTRIES,
+            without: Vec::new(),
+        }
+    }
+}
+
+/// A driver that is open, and why it is not the one that was tried first.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The driver.
+    pub driver: Box<dyn Driver>,
+    /// Why it is not a ring, when a ring was tried.
+    pub refusal: Option<Refusal>,
+}
+
+/// What was refused and why; `Display` is one clause for a log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Opens a driver. Any refusal of the ring, whatever its reason, means
+/// readiness.
+///
+/// # Errors
+/// When not even readiness is to be had: no descriptors or no memory left.
+pub fn open(options: &Options) -> io::Result<Chosen> {
+    let mut refusal = None;
+    if options.prefer != Some(DriverKind::Poll) {
+        match RingDriver::new(options.ring_entries, &options.without) {
+            Ok(driver) => {
+                return Ok(Chosen {
+                    driver: Box::new(driver),
+                    refusal: None,
+                });
+            }
+            Err(why) => refusal = Some(Refusal(why.to_string())),
+        }
+    }
+    Ok(Chosen {
+        driver: Box::new(PollDriver::new()?),
+        refusal,
+    })
+}

@@ -1,0 +1,218 @@
+//! An `epoll` instance and the sources that it watches, edge by edge.
+//!
+//! Any thread adds and removes sources; one thread at a time waits. The kernel
+//! is given a key and a generation rather than a pointer, so a report that was
+//! fetched just before its source was released meets a dead key and is dropped.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use rustix::event::{Timespec, epoll};
+use slab::Slab;
+
+use crate::contract::{Limit, gone};
+use crate::ready::Ready;
+use crate::source::{Direction, Source};
+use crate::wakes::Wakes;
+
+/// How many events one system call fetches.
+const BATCH: usize = 256;
+/// The key of the alarm, which has no source.
+const ALARM: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub(crate) struct Epoll {
+    registry: Mutex<Registry>,
+}
+
+#[derive(Debug)]
+struct Registry {
+    /// `None` once shut down.
+    fd: Option<Arc<OwnedFd>>,
+    sources: Slab<(u32, Arc<Source>)>,
+    generation: u32,
+}
+
+/// The waiting side: held by the one thread that waits.
+#[derive(Debug)]
+pub(crate) struct Events {
+    fd: Option<Arc<OwnedFd>>,
+    list: Vec<(u64, u32)>,
+}
+
+impl Epoll {
+    pub(crate) fn new() -> io::Result<Epoll> {
+        let fd = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        Ok(Epoll {
+            registry: Mutex::new(Registry {
+                fd: Some(fd),
+                sources: Slab::new(),
+                generation: 0,
+            }),
+        })
+    }
+
+    /// The waiting side, without an alarm.
+    pub(crate) fn events(&self) -> Events {
+        Events {
+            fd: self.registry.lock().fd.clone(),
+            list: Vec::with_capacity(BATCH),
+        }
+    }
+
+    /// The waiting side, which `alarm` also wakes.
+    pub(crate) fn watch_alarm(&self, alarm: BorrowedFd<'_>) -> io::Result<Events> {
+        let events = self.events();
+        if let Some(fd) = &events.fd {
+            let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+            epoll::add(fd, alarm, epoll::EventData::new_u64(ALARM), flags)?;
+        }
+        Ok(events)
+    }
+
+    /// Watches both directions of `source`, unless it does already.
+    pub(crate) fn arm(&self, source: &Arc<Source>) -> io::Result<()> {
+        let mut registry = self.registry.lock();
+        let fd = registry.fd.clone().ok_or_else(gone)?;
+        if source.key(Direction::Read).is_some() {
+            return Ok(());
+        }
+        registry.generation = registry.generation.wrapping_add(1);
+        let generation = registry.generation;
+        let key = registry.sources.insert((generation, Arc::clone(source)));
+        // What is really there is reported by the registration below.
+        source.settle_both();
+        for direction in Direction::BOTH {
+            source.set_key(direction, Some(key as u32));
+        }
+        let flags = epoll::EventFlags::IN
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::PRI
+            | epoll::EventFlags::ET;
+        let data = u64::from(generation) << 32 | key as u64;
+        let added = epoll::add(&*fd, source.as_fd(), epoll::EventData::new_u64(data), flags);
+        if let Err(error) = added {
+            registry.sources.remove(key);
+            drop(registry);
+            let mut wakes = Wakes::default();
+            for direction in Direction::BOTH {
+                source.disarmed(direction, &mut wakes);
+            }
+            wakes.wake_all();
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn release(&self, source: &Arc<Source>) {
+        let mut registry = self.registry.lock();
+        let Some(key) = source.key(Direction::Read) else {
+            return;
+        };
+        let known = registry.sources.try_remove(key as usize);
+        for direction in Direction::BOTH {
+            source.set_key(direction, None);
+        }
+        // Closing would be enough unless the descriptor was duplicated, in
+        // which case the watch would outlive it.
+        if let Some(fd) = &registry.fd {
+            let _ = epoll::delete(&**fd, source.as_fd());
+        }
+        drop(registry);
+        drop(known);
+    }
+
+    /// Reports the events that were fetched.
+    pub(crate) fn dispatch(&self, events: &mut Events, wakes: &mut Wakes) {
+        if events.list.is_empty() {
+            return;
+        }
+        let registry = self.registry.lock();
+        for (data, flags) in events.list.drain(..) {
+            if data == ALARM {
+                continue;
+            }
+            let (key, generation) = (data as u32 as usize, (data >> 32) as u32);
+            if let Some((known, source)) = registry.sources.get(key)
+                && *known == generation
+            {
+                source.report(Ready::from_poll(flags), wakes);
+            }
+        }
+    }
+
+    pub(crate) fn shut_down(&self, wakes: &mut Wakes) {
+        let mut registry = self.registry.lock();
+        registry.fd = None;
+        let sources = std::mem::take(&mut registry.sources);
+        drop(registry);
+        for (_, (_, source)) in sources {
+            for direction in Direction::BOTH {
+                source.set_key(direction, None);
+            }
+            source.shut_down(wakes);
+        }
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.registry.lock().sources.len()
+    }
+}
+
+impl Events {
+    /// Fetches what is there, at most one batch, waiting as `limit` says.
+    pub(crate) fn wait(&mut self, limit: Limit) -> io::Result<()> {
+        self.list.clear();
+        let Some(fd) = &self.fd else {
+            return Err(gone());
+        };
+        let timeout = timeout(limit);
+        let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
+        match epoll::wait(&**fd, &mut buffer, timeout.as_ref()) {
+            Ok((fetched, _)) => {
+                self.list.extend(fetched.iter().map(|event| {
+                    let flags = event.flags;
+                    (event.data.u64(), flags.bits())
+                }));
+                Ok(())
+            }
+            Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the last fetch filled the batch, so that more may be waiting.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() == BATCH
+    }
+
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        use std::os::fd::AsFd;
+        self.fd.as_ref().map(|fd| fd.as_fd())
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.fd = None;
+        self.list.clear();
+    }
+}
+
+/// A limit as the kernel takes it: relative, `None` for ever.
+pub(crate) fn timeout(limit: Limit) -> Option<Timespec> {
+    match limit {
+        Limit::NoWait => Some(Timespec::default()),
+        Limit::Forever => None,
+        Limit::Until(moment) => {
+            let left = moment.saturating_duration_since(Instant::now());
+            Some(Timespec {
+                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            })
+        }
+    }
+}

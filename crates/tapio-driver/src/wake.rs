@@ -1,0 +1,67 @@
+//! Any thread may wake a driver's owner.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+const AWAKE: u8 = 0;
+const PARKED: u8 = 1;
+const NOTIFIED: u8 = 2;
+
+/// The owner's alarm: an event descriptor that is written only while the
+/// owner sleeps. It is watched edge by edge and never read.
+///
+/// ```text
+/// AWAKE --begin_park--> PARKED --end_park--> AWAKE
+///   \                      \ unpark (writes the descriptor)
+///    \ unpark               v
+///     `----------------> NOTIFIED --end_park--> AWAKE
+/// ```
+#[derive(Debug)]
+pub(crate) struct Wake {
+    state: AtomicU8,
+    event: OwnedFd,
+}
+
+impl Wake {
+    pub(crate) fn new() -> io::Result<Wake> {
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Wake {
+            state: AtomicU8::new(AWAKE),
+            event,
+        })
+    }
+
+    /// Whether the owner may sleep: nobody unparked it since its last park.
+    pub(crate) fn begin_park(&self) -> bool {
+        // AcqRel: the release half orders our last look at the queues before
+        // the sleep; the acquire half pairs with the swap in `unpark`.
+        self.state
+            .compare_exchange(AWAKE, PARKED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// The owner is awake again and has seen every unpark so far.
+    pub(crate) fn end_park(&self) {
+        // AcqRel: pairs with the swap in `unpark`, whose caller published its
+        // work before.
+        self.state.swap(AWAKE, Ordering::AcqRel);
+    }
+
+    pub(crate) fn unpark(&self) {
+        // AcqRel: releases the caller's work to `begin_park` and `end_park`.
+        if self.state.swap(NOTIFIED, Ordering::AcqRel) == PARKED {
+            // A full counter (2^64 - 2 unparks) is the only way to fail, and
+            // it still leaves the descriptor readable.
+            let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+impl AsFd for Wake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
