@@ -1,0 +1,134 @@
+//! Running a command as a step: shown, watched, and counted if it tests.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use crate::process::kill_tree;
+use crate::tally::Tally;
+use crate::workspace::{Workspace, cargo};
+
+/// After this long without a line of output a run is taken to hang. Building is
+/// a step before and not part of this; libtest itself speaks up after 60
+/// seconds in one test.
+const SILENCE_MAX: Duration = Duration::from_secs(6 * 60);
+
+/// A `cargo` command at the root of the workspace.
+pub(crate) fn cargo_command<'a>(
+    workspace: &Workspace,
+    args: impl IntoIterator<Item = &'a str>,
+) -> Command {
+    let mut command = Command::new(cargo());
+    command
+        .args(args)
+        .current_dir(&workspace.root)
+        // These were set for this tool by the cargo that started it; passed on
+        // they would make build scripts run again.
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env_remove("CARGO_MANIFEST_PATH")
+        .env_remove("CARGO_PKG_NAME")
+        .env_remove("TAPIO_DRIVER");
+    command
+}
+
+/// Shows a command as a person would type it.
+pub(crate) fn announce(command: &Command) {
+    let mut line = String::new();
+    for (key, value) in command.get_envs() {
+        if let Some(value) = value {
+            line += &format!("{}={:?} ", key.display(), value.display().to_string());
+        }
+    }
+    let program = command.get_program().display().to_string();
+    line += program.rsplit('/').next().unwrap_or(&program);
+    for arg in command.get_args() {
+        line += " ";
+        line += &arg.display().to_string();
+    }
+    println!("\n$ {line}");
+}
+
+/// Runs a command that either succeeds or does not.
+pub(crate) fn run(mut command: Command) -> Result<(), String> {
+    announce(&command);
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| cannot_run(&command, &error))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} ended with {status}",
+            command.get_program().display()
+        ))
+    }
+}
+
+/// Runs a command that tests; `name` labels its failures.
+///
+/// A run that ends badly without naming a failed test, because it did not
+/// compile, crashed or hung, counts as one failure.
+pub(crate) fn run_tests(name: &str, mut command: Command) -> Tally {
+    announce(&command);
+    let mut tally = Tally::default();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let outcome = match child {
+        Ok(child) => watch(child, &mut tally),
+        Err(error) => Err(cannot_run(&command, &error)),
+    };
+    for failure in &mut tally.failures {
+        *failure = format!("{name}: {failure}");
+    }
+    if let Err(why) = outcome
+        && tally.failed == 0
+    {
+        tally.fail(format!("{name}: {why}"));
+    }
+    tally
+}
+
+/// Passes the child's output on and counts it, until the child ends or hangs.
+fn watch(mut child: Child, tally: &mut Tally) -> Result<(), String> {
+    let stdout = child.stdout.take().ok_or("the child has no output")?;
+    let (lines, received) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    loop {
+        match received.recv_timeout(SILENCE_MAX) {
+            Ok(line) => {
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                tally.read_line(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                kill_tree(child.id());
+                let _ = child.wait();
+                return Err(format!(
+                    "killed after {} minutes without a word",
+                    SILENCE_MAX.as_secs() / 60
+                ));
+            }
+        }
+    }
+    let status = child
+        .wait()
+        .map_err(|error| format!("cannot wait for the child: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("ended with {status} and no failed test to name"))
+    }
+}
+
+fn cannot_run(command: &Command, error: &std::io::Error) -> String {
+    format!("cannot run {}: {error}", command.get_program().display())
+}

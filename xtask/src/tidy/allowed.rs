@@ -1,0 +1,51 @@
+//! Exceptions, each with its reason. Lists only get shorter, or a reviewer
+//! asks why.
+
+/// Files longer than [`LINES_MAX`](super::source::LINES_MAX) code lines, with
+/// the length they may not grow beyond.
+pub(crate) const LONG_FILES: &[(&str, usize, &str)] = &[];
+
+/// What only `tapio-driver` and its contract may do, so that a simulated world
+/// can own it one day.
+pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
+    KernelCall {
+        what: "reads a clock",
+        patterns: &["Instant::now", "SystemTime::now"],
+        allowed: &[],
+    },
+    KernelCall {
+        what: "makes a system call of its own",
+        patterns: &["libc::", "rustix::"],
+        allowed: &[],
+    },
+    KernelCall {
+        what: "opens a socket",
+        patterns: &[
+            "net::TcpListener::bind",
+            "net::TcpStream::connect",
+            "net::UdpSocket::bind",
+            "net::UnixListener::bind",
+            "net::UnixStream::connect",
+        ],
+        allowed: &[],
+    },
+    KernelCall {
+        what: "starts a thread",
+        patterns: &["thread::spawn", "thread::Builder", "thread::scope"],
+        allowed: &[],
+    },
+    KernelCall {
+        what: "draws a random number",
+        patterns: &["RandomState::new", "getrandom", "fastrand::"],
+        allowed: &[],
+    },
+];
+
+/// One thing that goes through the driver, and who else may do it.
+#[derive(Debug)]
+pub(crate) struct KernelCall {
+    pub(crate) what: &'static str,
+    pub(crate) patterns: &'static [&'static str],
+    /// Path of a file, or of a folder with its `/`, and the reason.
+    pub(crate) allowed: &'static [(&'static str, &'static str)],
+}

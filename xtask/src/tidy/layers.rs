@@ -1,0 +1,61 @@
+//! Who may import whom. Edit these tables together with `ARCHITECTURE.md`.
+
+/// One row: a name, and what it may import.
+pub(crate) type Row = (&'static str, &'static [&'static str]);
+
+/// The crates of the workspace. An import goes down this list, never up.
+pub(crate) const CRATES: &[Row] = &[
+    ("tapio-driver", &[]),
+    ("tapio-macros", &[]),
+    ("tapio", &["tapio-driver", "tapio-macros"]),
+    ("tapio-http", &["tapio"]),
+    ("hangout", &["tapio", "tapio-http"]),
+    // The only place that names other runtimes.
+    ("tapio-bench", &["tapio", "tapio-driver", "tapio-http"]),
+    ("xtask", &[]),
+];
+
+/// Other runtimes, and what belongs to them. Only `tapio-bench` may depend on
+/// one.
+pub(crate) const RUNTIMES: &[&str] = &[
+    "async-executor",
+    "async-global-executor",
+    "async-io",
+    "async-std",
+    "compio",
+    "embassy-executor",
+    "glommio",
+    "mio",
+    "monoio",
+    "smol",
+    "tokio-uring",
+];
+
+/// The features of tokio that compile its runtime, driver, timer or threads.
+pub(crate) const TOKIO_RUNTIME_FEATURES: &[&str] = &[
+    "full",
+    "fs",
+    "io-std",
+    "net",
+    "process",
+    "rt",
+    "rt-multi-thread",
+    "signal",
+    "test-util",
+    "time",
+];
+
+/// The crates whose modules are checked against a table.
+pub(crate) const MODULE_TABLES: &[(&str, &[Row])] =
+    &[("tapio", TAPIO_MODULES), ("tapio-driver", DRIVER_MODULES)];
+
+/// Modules that name one another and count as one layer, each with its reason.
+/// The aim is that this stays short.
+pub(crate) const KNOTS: &[(&str, &[&str], &str)] = &[];
+
+/// Top-level modules of `tapio`. A row names rows above it, or its own knot, so
+/// that the table has no other cycle; the root, `lib.rs`, may name all.
+const TAPIO_MODULES: &[Row] = &[];
+
+/// Top-level modules of `tapio-driver`, by the same rule.
+const DRIVER_MODULES: &[Row] = &[];
