@@ -7,13 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::process::kill_tree;
-use crate::tally::Tally;
+use crate::tally::{Reader, Tally};
 use crate::workspace::{Workspace, cargo};
 
 /// After this long without a line of output a run is taken to hang. Building is
 /// a step before and not part of this; libtest itself speaks up after 60
 /// seconds in one test.
-const SILENCE_MAX: Duration = Duration::from_secs(6 * 60);
+const SILENCE_MAX: Duration = Duration::from_secs(4 * 60);
 
 /// A `cargo` command at the root of the workspace.
 pub(crate) fn cargo_command<'a>(
@@ -73,25 +73,28 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
 /// compile, crashed or hung, counts as one failure.
 pub(crate) fn run_tests(name: &str, mut command: Command) -> Tally {
     announce(&command);
-    let mut tally = Tally::default();
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut reader = Reader::default();
     let outcome = match child {
-        Ok(child) => watch(child, &mut tally),
+        Ok(child) => watch(child, &mut reader),
         Err(error) => Err(cannot_run(&command, &error)),
     };
+    let (mut tally, running) = reader.finish();
+    match outcome {
+        // A failed test that was named explains why the run did not succeed.
+        Err(_) if tally.failed > 0 && running.is_empty() => {}
+        Err(why) if running.is_empty() => tally.fail(why),
+        Err(why) => tally.fail(format!("{why}, in {}", running.join(", "))),
+        Ok(()) => {}
+    }
     for failure in &mut tally.failures {
         *failure = format!("{name}: {failure}");
-    }
-    if let Err(why) = outcome
-        && tally.failed == 0
-    {
-        tally.fail(format!("{name}: {why}"));
     }
     tally
 }
 
-/// Passes the child's output on and counts it, until the child ends or hangs.
-fn watch(mut child: Child, tally: &mut Tally) -> Result<(), String> {
+/// Passes the child's output on and reads it, until the child ends or hangs.
+fn watch(mut child: Child, reader: &mut Reader) -> Result<(), String> {
     let stdout = child.stdout.take().ok_or("the child has no output")?;
     let (lines, received) = mpsc::channel();
     thread::spawn(move || {
@@ -106,7 +109,7 @@ fn watch(mut child: Child, tally: &mut Tally) -> Result<(), String> {
             Ok(line) => {
                 let line = String::from_utf8_lossy(&line);
                 println!("{line}");
-                tally.read_line(&line);
+                reader.read_line(&line);
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
@@ -125,7 +128,7 @@ fn watch(mut child: Child, tally: &mut Tally) -> Result<(), String> {
     if status.success() {
         Ok(())
     } else {
-        Err(format!("ended with {status} and no failed test to name"))
+        Err(format!("ended with {status}"))
     }
 }
 

@@ -15,35 +15,69 @@ pub(crate) struct Tally {
     pub(crate) skips: Vec<String>,
 }
 
-impl Tally {
+/// Reads the output of test programs, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    tally: Tally,
+    /// Since the last result line: what a program that never writes one, as it
+    /// crashed or hung, had done until then.
+    passed_since: usize,
+    failed_since: usize,
+    /// Tests that libtest says run for long.
+    slow: Vec<String>,
+}
+
+impl Reader {
     /// Takes one line of `cargo test`'s output into account.
     ///
-    /// Only the result lines of libtest count; its `ignored` are our skipped.
+    /// libtest's `ignored` are our skipped.
     pub(crate) fn read_line(&mut self, line: &str) {
         if let Some(result) = line.strip_prefix("test result: ") {
-            for part in result.split(&['.', ';'][..]) {
-                let mut words = part.split_whitespace();
-                let (Some(count), Some(what)) = (words.next(), words.next()) else {
-                    continue;
-                };
-                let Ok(count) = count.parse::<usize>() else {
-                    continue;
-                };
-                match what {
-                    "passed" => self.passed += count,
-                    "failed" => self.failed += count,
-                    "ignored" => self.skipped += count,
-                    _ => {}
+            self.read_result(result);
+        } else if let Some(rest) = line.strip_prefix("test ") {
+            if let Some((name, _)) = rest.split_once(" has been running for over") {
+                self.slow.push(name.to_owned());
+            } else if let Some((name, outcome)) = rest.rsplit_once(" ... ") {
+                self.slow.retain(|slow| slow != name);
+                if outcome == "FAILED" {
+                    self.failed_since += 1;
+                    self.tally.failures.push(name.to_owned());
+                } else if outcome == "ok" {
+                    self.passed_since += 1;
                 }
             }
-        } else if let Some(name) = line
-            .strip_prefix("test ")
-            .and_then(|rest| rest.strip_suffix(" ... FAILED"))
-        {
-            self.failures.push(name.to_owned());
         }
     }
 
+    fn read_result(&mut self, result: &str) {
+        for part in result.split(&['.', ';'][..]) {
+            let mut words = part.split_whitespace();
+            let (Some(Ok(count)), Some(what)) =
+                (words.next().map(str::parse::<usize>), words.next())
+            else {
+                continue;
+            };
+            match what {
+                "passed" => self.tally.passed += count,
+                "failed" => self.tally.failed += count,
+                "ignored" => self.tally.skipped += count,
+                _ => {}
+            }
+        }
+        self.passed_since = 0;
+        self.failed_since = 0;
+        self.slow.clear();
+    }
+
+    /// What was counted, and the tests that were still running at the end.
+    pub(crate) fn finish(mut self) -> (Tally, Vec<String>) {
+        self.tally.passed += self.passed_since;
+        self.tally.failed += self.failed_since;
+        (self.tally, self.slow)
+    }
+}
+
+impl Tally {
     /// Counts a step that is not made of tests and did not succeed.
     pub(crate) fn fail(&mut self, what: impl Into<String>) {
         self.failed += 1;
@@ -103,21 +137,40 @@ impl AddAssign for Tally {
 
 #[cfg(test)]
 mod tests {
-    use super::Tally;
+    use super::{Reader, Tally};
+
+    fn read(lines: &[&str]) -> (Tally, Vec<String>) {
+        let mut reader = Reader::default();
+        for line in lines {
+            reader.read_line(line);
+        }
+        reader.finish()
+    }
 
     #[test]
-    fn results_of_several_binaries_add_up() {
-        let mut tally = Tally::default();
-        for line in [
+    fn results_of_several_programs_add_up() {
+        let (tally, slow) = read(&[
             "running 3 tests",
             "test net::tcp::echo ... ok",
+            "test net::tcp::slow has been running for over 60 seconds",
             "test net::tcp::peek ... FAILED",
+            "test net::tcp::slow ... ok",
             "test result: FAILED. 4 passed; 1 failed; 2 ignored; 0 measured; 7 filtered out; finished in 0.02s",
             "test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.50s",
-        ] {
-            tally.read_line(line);
-        }
+        ]);
         assert_eq!(tally.to_string(), "13 passed, 1 failed, 2 skipped");
         assert_eq!(tally.failures, ["net::tcp::peek"]);
+        assert!(slow.is_empty());
+    }
+
+    #[test]
+    fn what_was_done_before_a_crash_counts() {
+        let (tally, slow) = read(&[
+            "test a ... ok",
+            "test b - should panic ... ok",
+            "test c has been running for over 60 seconds",
+        ]);
+        assert_eq!(tally.to_string(), "2 passed, 0 failed, 0 skipped");
+        assert_eq!(slow, ["c"]);
     }
 }

@@ -51,11 +51,90 @@ pub(crate) const MODULE_TABLES: &[(&str, &[Row])] =
 
 /// Modules that name one another and count as one layer, each with its reason.
 /// The aim is that this stays short.
-pub(crate) const KNOTS: &[(&str, &[&str], &str)] = &[];
+pub(crate) const KNOTS: &[(&str, &[&str], &str)] = &[(
+    "tapio-driver",
+    &["contract", "source"],
+    "a driver hands out sources, and a source calls its driver back when it is dropped",
+)];
 
 /// Top-level modules of `tapio`. A row names rows above it, or its own knot, so
 /// that the table has no other cycle; the root, `lib.rs`, may name all.
-const TAPIO_MODULES: &[Row] = &[];
+const TAPIO_MODULES: &[Row] = &[
+    ("sync_facade", &[]),
+    ("threads", &[]),
+    ("wheel", &["sync_facade"]),
+    ("context", &["sync_facade"]),
+    ("coop", &["context"]),
+    ("task", &["context", "coop", "sync_facade"]),
+    ("blocking", &["context", "sync_facade", "task", "threads"]),
+    (
+        "scheduler",
+        &[
+            "blocking",
+            "context",
+            "coop",
+            "sync_facade",
+            "task",
+            "threads",
+            "wheel",
+        ],
+    ),
+    (
+        "runtime",
+        &[
+            "blocking",
+            "context",
+            "coop",
+            "scheduler",
+            "sync_facade",
+            "task",
+            "threads",
+            "wheel",
+        ],
+    ),
+    (
+        "time",
+        &[
+            "context",
+            "coop",
+            "runtime",
+            "scheduler",
+            "sync_facade",
+            "wheel",
+        ],
+    ),
+    ("io", &["context", "coop", "runtime", "scheduler"]),
+    (
+        "net",
+        &[
+            "blocking",
+            "context",
+            "coop",
+            "io",
+            "runtime",
+            "scheduler",
+            "task",
+        ],
+    ),
+    ("sync", &[]),
+    (
+        "signal",
+        &["context", "coop", "io", "runtime", "scheduler", "sync"],
+    ),
+];
 
 /// Top-level modules of `tapio-driver`, by the same rule.
-const DRIVER_MODULES: &[Row] = &[];
+const DRIVER_MODULES: &[Row] = &[
+    ("wake", &[]),
+    ("wakes", &[]),
+    ("ready", &[]),
+    ("contract", &["ready", "source", "wakes"]),
+    ("source", &["contract", "ready", "wakes"]),
+    ("poll", &["contract", "ready", "source", "wake", "wakes"]),
+    // The ring falls back on readiness for what it cannot watch itself.
+    (
+        "ring",
+        &["contract", "poll", "ready", "source", "wake", "wakes"],
+    ),
+    ("choose", &["contract", "poll", "ring"]),
+];
