@@ -27,9 +27,10 @@ cargo xtask <command>
         of a test's name. Installs Chromium on Debian, as root, if it is missing;
         --skip-browser leaves out what needs it.
   tidy  Check the layers, the files and the feature graph. No compiler needed.
-  ci [--quick]
-        Formatting, clippy, docs, tidy, models, examples, then test: what a
-        submission has to pass. --quick leaves out docs, features and models.
+  ci [--quick | STEP...]
+        Formatting, tidy, clippy, features, docs, models, examples, then test:
+        what a submission has to pass. --quick leaves out features, docs and
+        models; or name the steps: `cargo xtask ci format clippy`.
   bench [--help] ...
         Measure tapio beside other runtimes and write docs/benchmarks.md.
   parity [--driver ring|poll|both] [NAME...]
