@@ -108,13 +108,8 @@ impl Harness {
     }
 
     /// Copies one file and says what was taken out of it.
-    pub(crate) fn copy(&self, file: &Path, whole: bool) -> Result<Vec<Cut>, String> {
-        let text = read(file)?;
-        let (text, cuts) = if whole {
-            (text, Vec::new())
-        } else {
-            cut(&file_stem(file), &text)
-        };
+    pub(crate) fn copy(&self, file: &Path) -> Result<Vec<Cut>, String> {
+        let (text, cuts) = cut(&file_stem(file), &read(file)?);
         let name = file.file_name().unwrap_or_default();
         write(&self.folder.join("tests").join(name), &text)?;
         Ok(cuts)

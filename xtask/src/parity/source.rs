@@ -3,7 +3,7 @@
 //! tokio's tests are formatted by rustfmt, so an item ends at the brace or
 //! parenthesis in the column where it began.
 
-use crate::parity::table::{CUT_CALLS, CUT_FUNCTIONS, CUT_WORDS};
+use crate::parity::table::{CUT_CALLS, CUT_FUNCTIONS, CUT_LINES, CUT_WORDS};
 
 /// What was taken out, and why.
 pub(crate) type Cut = (String, String);
@@ -17,12 +17,21 @@ pub(crate) fn cut(file: &str, text: &str) -> (String, Vec<Cut>) {
         if !keep[start] {
             continue;
         }
-        let item = Item::at(&lines, start);
-        let Some(item) = item else { continue };
+        if CUT_LINES.contains(&lines[start].trim()) {
+            keep[start] = false;
+        }
+        let Some(item) = Item::at(&lines, start) else {
+            continue;
+        };
         let body = lines[item.first..=item.last].join("\n");
-        if let Some(reason) = reason_to_cut(file, &item, &body) {
+        if item.is_call {
+            if CUT_CALLS.iter().any(|word| body.contains(word)) {
+                keep[item.first..=item.last].fill(false);
+            }
+        } else if let Some(reason) = reason_to_cut(file, &item.name, &body) {
+            // What is no test is a helper, which only such tests call.
             if item.is_test {
-                cuts.push((item.name.clone(), reason.to_owned()));
+                cuts.push((item.name, reason.to_owned()));
             }
             keep[item.first..=item.last].fill(false);
         }
@@ -38,12 +47,11 @@ pub(crate) fn cut(file: &str, text: &str) -> (String, Vec<Cut>) {
     (kept, cuts)
 }
 
-fn reason_to_cut(file: &str, item: &Item, body: &str) -> Option<&'static str> {
-    let words = if item.is_call { CUT_CALLS } else { CUT_WORDS };
-    let by_word = words.iter().find(|(word, _)| body.contains(word));
+fn reason_to_cut(file: &str, name: &str, body: &str) -> Option<&'static str> {
+    let by_word = CUT_WORDS.iter().find(|(word, _)| body.contains(word));
     let by_name = CUT_FUNCTIONS
         .iter()
-        .find(|(of, name, _)| *of == file && *name == item.name);
+        .find(|(of, function, _)| *of == file && *function == name);
     by_word
         .map(|(_, reason)| *reason)
         .or(by_name.map(|(_, _, reason)| *reason))

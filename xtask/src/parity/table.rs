@@ -1,6 +1,7 @@
 //! What of tokio's tests is left out, and why. Edit these lists.
 
-/// Files for other systems, which compile to nothing here.
+/// Files for other systems, or that only check a build setting: they hold no
+/// test here.
 pub(crate) fn is_not_for_linux(name: &str) -> bool {
     const MARKS: &[&str] = &[
         "windows",
@@ -10,7 +11,8 @@ pub(crate) fn is_not_for_linux(name: &str) -> bool {
         "poll_aio",
         "raw_handle",
     ];
-    name == "_require_full" || MARKS.iter().any(|mark| name.contains(mark))
+    const NAMES: &[&str] = &["_require_full", "signal_info"];
+    NAMES.contains(&name) || MARKS.iter().any(|mark| name.contains(mark))
 }
 
 /// The reason to leave a file out, if there is one.
@@ -25,6 +27,8 @@ pub(crate) fn reason_to_leave_out(name: &str) -> Option<&'static str> {
 }
 
 const UNSTABLE: &str = "tokio's unstable API (`--cfg tokio_unstable`)";
+const NO_FS: &str = "`fs` is not there yet";
+const NO_PROCESS: &str = "`process` is not there yet";
 const VIRTUAL_TIME: &str = "virtual time is not there yet";
 
 /// Whole files; a name that ends in `*` is a prefix.
@@ -36,10 +40,12 @@ const SKIPPED_FILES: &[(&str, &str)] = &[
     ("task_builder", UNSTABLE),
     ("task_hooks", UNSTABLE),
     ("task_trace*", UNSTABLE),
+    ("task_yield_now", UNSTABLE),
     ("time_alt", UNSTABLE),
     ("tracing_*", UNSTABLE),
-    ("fs*", "`fs` is not there yet"),
-    ("process*", "`process` is not there yet"),
+    ("fs*", NO_FS),
+    ("io_fill_buf", NO_FS),
+    ("process*", NO_PROCESS),
     ("rt_time_start_paused", VIRTUAL_TIME),
     ("test_clock", VIRTUAL_TIME),
     ("time_pause", VIRTUAL_TIME),
@@ -56,12 +62,14 @@ pub(crate) const CUT_WORDS: &[(&str, &str)] = &[
     ("start_paused", VIRTUAL_TIME),
     ("time::pause(", VIRTUAL_TIME),
     ("time::advance(", VIRTUAL_TIME),
+    ("tokio::fs::", NO_FS),
+    ("(fs::read_to_string", NO_FS),
+    ("tokio::process::", NO_PROCESS),
 ];
+
+/// Lines that are taken out: imports that only such functions need.
+pub(crate) const CUT_LINES: &[&str] = &["use tokio::fs;"];
 
 /// Macro calls of `async_send_sync`, which is one list of types and functions,
 /// that hold one of these words are taken out.
-pub(crate) const CUT_CALLS: &[(&str, &str)] = &[
-    ("tokio::fs::", "`fs` is not there yet"),
-    ("tokio::process::", "`process` is not there yet"),
-    ("tokio::time::advance", VIRTUAL_TIME),
-];
+pub(crate) const CUT_CALLS: &[&str] = &["tokio::fs::", "tokio::process::", "tokio::time::advance"];
