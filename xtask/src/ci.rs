@@ -167,7 +167,8 @@ fn features(workspace: &Workspace) -> Tally {
             ];
             match command::run(cargo_command(workspace, check)) {
                 Ok(()) => tally.passed += 1,
-                Err(_) => tally.fail(format!("{name} with only the feature {feature:?}")),
+                Err(_) if feature.is_empty() => tally.fail(format!("{name} without features")),
+                Err(_) => tally.fail(format!("{name} with only the feature `{feature}`")),
             }
         }
     }
