@@ -1,0 +1,14 @@
+//! The load generator: one thread, epoll, no runtime.
+//!
+//! [`plan`] says what to do, [`client`] is one connection, [`engine`] is the loop
+//! that drives all of them, [`stall`] adds the requests that block the server.
+
+mod client;
+mod engine;
+mod idle;
+mod plan;
+mod stall;
+
+pub(crate) use engine::run;
+pub(crate) use idle::hold;
+pub(crate) use plan::LoadPlan;

@@ -1,0 +1,144 @@
+//! What `cargo xtask bench` runs: cases over peers, in interleaved rounds.
+//!
+//! [`cases`] says what is measured, [`trial`] measures one peer once, [`table`]
+//! sums the rounds up, [`docs`] keeps `docs/benchmarks.md`, [`machine`] says
+//! where all that happened.
+
+mod cases;
+mod docs;
+mod machine;
+mod table;
+mod trial;
+
+use std::{fs, path::PathBuf};
+
+use crate::{
+    args::Args,
+    peers::{self, Peer},
+    report::say,
+};
+
+use cases::{Case, SECTIONS, Section};
+use table::Results;
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+struct Settings {
+    rounds: usize,
+    secs: f64,
+    quick: bool,
+    /// Requests per second of the open-loop cases, where the case fixes none.
+    rate: Option<f64>,
+    peers: Option<Vec<String>>,
+    root: PathBuf,
+    command: String,
+}
+
+const KNOWN: &[&str] =
+    &["rounds", "secs", "quick", "rate", "peers", "root", "command", "no-docs", "list"];
+
+/// Measures the sections that `args` name, or all of them.
+///
+/// # Errors
+/// An argument that cannot be read, or a document that cannot be written. A
+/// peer that cannot run is no error: it is listed with its reason.
+pub(crate) fn run(args: &Args) -> Result<(), String> {
+    if args.flag("list") {
+        for section in SECTIONS {
+            say(format_args!("{}: {}", section.name, section.about));
+        }
+        return Ok(());
+    }
+    let settings = settings(args)?;
+    let sections = chosen(args.words())?;
+    for section in sections {
+        let results = measure(section, &settings)?;
+        let text = table::section(section, &results, &settings);
+        say(format_args!("{text}"));
+        if !settings.quick && !args.flag("no-docs") {
+            let path = settings.root.join("docs/benchmarks.md");
+            let before = fs::read_to_string(&path).unwrap_or_default();
+            fs::write(&path, docs::updated(&before, section.name, &text))
+                .map_err(|error| format!("writing {}: {error}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn settings(args: &Args) -> Result<Settings, String> {
+    let unknown = args.unknown(KNOWN);
+    if !unknown.is_empty() {
+        return Err(format!("not understood: {}", unknown.join(", ")));
+    }
+    let quick = args.flag("quick");
+    let peers = args.get::<String>("peers")?;
+    let peers = peers.map(|list| list.split(',').map(str::to_owned).collect::<Vec<_>>());
+    for name in peers.iter().flatten() {
+        peers::find(name)?;
+    }
+    Ok(Settings {
+        rounds: args.get_or("rounds", if quick { 1 } else { 5 })?.max(1),
+        secs: args.get_or("secs", if quick { 0.5 } else { 3.0 })?,
+        quick,
+        rate: args.get("rate")?,
+        peers,
+        root: args.get_or("root", PathBuf::from("."))?,
+        command: args.get_or("command", String::from("tapio-bench suite"))?,
+    })
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Section>, String> {
+    if names.is_empty() {
+        return Ok(SECTIONS.iter().collect());
+    }
+    let find = |name: &String| {
+        SECTIONS.iter().find(|section| section.name == name).ok_or_else(|| {
+            let known: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
+            format!("no workload is called {name:?}: {}", known.join(", "))
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+fn measure(section: &Section, settings: &Settings) -> Result<Results, String> {
+    let mut results = Results::default();
+    for case in section.cases {
+        let peers: Vec<&Peer> = peers::ALL
+            .iter()
+            .filter(|peer| case.suits(peer))
+            .filter(|peer| match &settings.peers {
+                Some(names) => names.iter().any(|name| name == peer.name),
+                None => true,
+            })
+            .collect();
+        let case = fixed_rate(case, settings)?;
+        for round in 1..=settings.rounds {
+            for peer in &peers {
+                if results.failure(case.name, peer.name).is_some() {
+                    continue;
+                }
+                let outcome = trial::run(peer, &case, settings);
+                let said = match &outcome {
+                    Ok(figures) => table::brief(section, figures),
+                    Err(reason) => format!("cannot run: {reason}"),
+                };
+                eprintln!("[{round}/{}] {} | {} | {said}", settings.rounds, case.name, peer.name);
+                results.add(case.name, peer.name, outcome);
+            }
+        }
+        results.note(case.name, &case);
+    }
+    Ok(results)
+}
+
+/// Turns "half of what the machine does" into a number, the same for all peers.
+fn fixed_rate(case: &Case, settings: &Settings) -> Result<Case, String> {
+    let mut case = *case;
+    if let Some(share) = case.rate_share {
+        case.rate = match settings.rate {
+            Some(rate) => Some(rate),
+            None => Some(share * trial::capacity(&case, settings)?),
+        };
+    }
+    Ok(case)
+}
