@@ -1,6 +1,7 @@
 //! Running a command as a step: shown, watched, and counted if it tests.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -41,8 +42,7 @@ pub(crate) fn announce(command: &Command) {
             line += &format!("{}={:?} ", key.display(), value.display().to_string());
         }
     }
-    let program = command.get_program().display().to_string();
-    line += program.rsplit('/').next().unwrap_or(&program);
+    line += &program(command);
     for arg in command.get_args() {
         line += " ";
         line += &arg.display().to_string();
@@ -60,10 +60,7 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
     if status.success() {
         Ok(())
     } else {
-        Err(format!(
-            "{} ended with {status}",
-            command.get_program().display()
-        ))
+        Err(format!("{} ended with {status}", short(&command)))
     }
 }
 
@@ -133,5 +130,22 @@ fn watch(mut child: Child, reader: &mut Reader) -> Result<(), String> {
 }
 
 fn cannot_run(command: &Command, error: &std::io::Error) -> String {
-    format!("cannot run {}: {error}", command.get_program().display())
+    format!("cannot run {}: {error}", short(command))
+}
+
+/// The program and its first argument: `cargo clippy`.
+fn short(command: &Command) -> String {
+    match command.get_args().next() {
+        Some(first) => format!("`{} {}`", program(command), first.display()),
+        None => format!("`{}`", program(command)),
+    }
+}
+
+/// The name of the program without the folder it is in.
+fn program(command: &Command) -> String {
+    let path = Path::new(command.get_program());
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .display()
+        .to_string()
 }

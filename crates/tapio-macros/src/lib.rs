@@ -4,9 +4,9 @@
 //! its `rt-multi-thread` feature is on and `main_rt` and `test_rt` under the
 //! same two names when it is not.
 //!
-//! Reading order: [`entry`] strings the steps together, [`args`] reads what
-//! stands in the parentheses, [`function`] takes the annotated function apart
-//! without parsing its body, [`expand`] writes the new one, and [`krate`] finds
+//! Reading order: `entry` strings the steps together, `args` reads what
+//! stands in the parentheses, `function` takes the annotated function apart
+//! without parsing its body, `expand` writes the new one, and `krate` finds
 //! the name that the user's manifest gives the crate.
 
 mod args;
