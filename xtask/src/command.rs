@@ -68,12 +68,16 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
 ///
 /// A run that ends badly without naming a failed test, because it did not
 /// compile, crashed or hung, counts as one failure.
-pub(crate) fn run_tests(name: &str, mut command: Command) -> Tally {
+pub(crate) fn run_tests(name: &str, command: Command) -> Tally {
+    run_tests_within(SILENCE_MAX, name, command)
+}
+
+fn run_tests_within(silence_max: Duration, name: &str, mut command: Command) -> Tally {
     announce(&command);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     let mut reader = Reader::default();
     let outcome = match child {
-        Ok(child) => watch(child, &mut reader),
+        Ok(child) => watch(child, &mut reader, silence_max),
         Err(error) => Err(cannot_run(&command, &error)),
     };
     let (mut tally, running) = reader.finish();
@@ -91,7 +95,7 @@ pub(crate) fn run_tests(name: &str, mut command: Command) -> Tally {
 }
 
 /// Passes the child's output on and reads it, until the child ends or hangs.
-fn watch(mut child: Child, reader: &mut Reader) -> Result<(), String> {
+fn watch(mut child: Child, reader: &mut Reader, silence_max: Duration) -> Result<(), String> {
     let stdout = child.stdout.take().ok_or("the child has no output")?;
     let (lines, received) = mpsc::channel();
     thread::spawn(move || {
@@ -102,7 +106,7 @@ fn watch(mut child: Child, reader: &mut Reader) -> Result<(), String> {
         }
     });
     loop {
-        match received.recv_timeout(SILENCE_MAX) {
+        match received.recv_timeout(silence_max) {
             Ok(line) => {
                 let line = String::from_utf8_lossy(&line);
                 println!("{line}");
@@ -113,8 +117,8 @@ fn watch(mut child: Child, reader: &mut Reader) -> Result<(), String> {
                 kill_tree(child.id());
                 let _ = child.wait();
                 return Err(format!(
-                    "killed after {} minutes without a word",
-                    SILENCE_MAX.as_secs() / 60
+                    "killed after {} seconds without a word",
+                    silence_max.as_secs()
                 ));
             }
         }
@@ -148,4 +152,49 @@ fn program(command: &Command) -> String {
         .unwrap_or(path.as_os_str())
         .display()
         .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::run_tests_within;
+    use crate::tally::Tally;
+
+    fn run(silence_max: Duration, script: &str) -> Tally {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        run_tests_within(silence_max, "script", command)
+    }
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn a_crash_counts_as_a_failure_beside_what_had_passed() {
+        let tally = run(LONG, "echo 'test a ... ok'; exit 101");
+        assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");
+        assert!(tally.failures[0].starts_with("script: ended with"));
+    }
+
+    #[test]
+    fn a_named_failure_is_not_counted_twice() {
+        let result = "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured";
+        let tally = run(
+            LONG,
+            &format!("echo 'test a ... FAILED'; echo '{result}'; exit 101"),
+        );
+        assert_eq!(tally.failures, ["script: a"]);
+        assert_eq!(tally.failed, 1);
+    }
+
+    #[test]
+    fn a_run_that_hangs_is_ended_with_all_it_started() {
+        let slow = "test b has been running for over 60 seconds";
+        // The grandchild holds the pipe: if it lived on, this would not return.
+        let script = format!("echo '{slow}'; sleep 600 & wait");
+        let tally = run(Duration::from_millis(300), &script);
+        assert_eq!(tally.failed, 1);
+        assert!(tally.failures[0].ends_with("in b"), "{:?}", tally.failures);
+    }
 }
