@@ -211,8 +211,8 @@ fn models(workspace: &Workspace) -> Tally {
         ];
         let mut command = cargo_command(workspace, test);
         command
-            .env("RUSTFLAGS", "--cfg loom")
-            .env("CARGO_TARGET_DIR", workspace.target.join("loom"));
+            .env("RUSTFLAGS", "--cfg tapio_model")
+            .env("CARGO_TARGET_DIR", workspace.target.join("model"));
         let run = run_tests(package, command);
         if run.passed + run.failed == 0 {
             tally.fail(format!("{package}: has a model.rs, but no model ran"));

@@ -1,4 +1,4 @@
-//! The feature graph: what `tapio` with everything on compiles of tokio.
+//! The feature graph: what `tapio` with `full` compiles of tokio.
 
 use std::process::Stdio;
 
@@ -7,7 +7,7 @@ use crate::tidy::Findings;
 use crate::tidy::layers::{RUNTIMES, TOKIO_RUNTIME_FEATURES};
 use crate::workspace::Workspace;
 
-/// Asks cargo for the graph of `tapio` with all its features and looks for
+/// Asks cargo for the graph of `tapio` with its feature `full` and looks for
 /// anything of a runtime other than ours.
 pub(crate) fn check(workspace: &Workspace, findings: &mut Findings) -> Result<(), String> {
     let tree = [
@@ -16,7 +16,9 @@ pub(crate) fn check(workspace: &Workspace, findings: &mut Findings) -> Result<()
         "tapio",
         "-e",
         "features,normal",
-        "--all-features",
+        // Without `compat`, whose purpose is to bring tokio's runtime in.
+        "--features",
+        "full",
         "--prefix",
         "none",
     ];
@@ -32,7 +34,7 @@ pub(crate) fn check(workspace: &Workspace, findings: &mut Findings) -> Result<()
     }
     for found in intruders(&String::from_utf8_lossy(&output.stdout)) {
         findings.error(format!(
-            "tapio: its feature graph contains {found}; see `cargo tree -p tapio --all-features -e features,normal`"
+            "tapio: its feature graph contains {found}; see `cargo tree -p tapio --features full -e features,normal`"
         ));
     }
     Ok(())
