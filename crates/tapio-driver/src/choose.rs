@@ -74,3 +74,28 @@ pub fn open(options: &Options) -> io::Result<Chosen> {
         refusal,
     })
 }
+
+impl Options {
+    /// Reads `TAPIO_DRIVER` (`ring` or `poll`), unless a preference was set,
+    /// and `TAPIO_RING_WITHOUT` (a comma-separated list of abilities to do
+    /// without, for tests of the fallback).
+    ///
+    /// # Errors
+    /// When a variable holds anything else.
+    pub fn read_environment(&mut self) -> io::Result<()> {
+        let invalid = |name: &str, why: String| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("{name}: {why}"))
+        };
+        if let (None, Ok(name)) = (self.prefer, std::env::var("TAPIO_DRIVER")) {
+            let kind = name.parse::<DriverKind>();
+            self.prefer = Some(kind.map_err(|why| invalid("TAPIO_DRIVER", why.to_string()))?);
+        }
+        if let Ok(names) = std::env::var("TAPIO_RING_WITHOUT") {
+            for name in names.split(',').filter(|name| !name.is_empty()) {
+                let ability = name.parse().map_err(|why| invalid("TAPIO_RING_WITHOUT", why))?;
+                self.without.push(ability);
+            }
+        }
+        Ok(())
+    }
+}

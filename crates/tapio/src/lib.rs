@@ -1,1 +1,44 @@
-//! Skeleton.
+//! An asynchronous I/O runtime for Linux.
+//!
+//! Your program asks the kernel for something and goes on; when it is done,
+//! the kernel taps your program on the shoulder. Tapio is the piece in
+//! between. Its names, signatures and semantics are tokio's, and its I/O
+//! traits *are* tokio's, so programs and libraries written for tokio's stable
+//! API run on it.
+//!
+//! # Finding your way
+//! - [`spawn`] and [`task`]: tasks, blocking calls, task sets
+//! - [`time`]: sleep, timeout, interval
+//! - [`net`]: TCP, UDP, Unix sockets
+//! - [`io`]: the traits, and [`io::unix::AsyncFd`] for other descriptors
+//! - [`sync`]: locks and channels
+//! - [`runtime`]: building and ending a runtime by hand
+//! - [`main`] and [`test`](macro@test): runtimes by attribute
+//!
+//! # Two drivers
+//! Workers talk to the kernel through `io_uring` where it is allowed and able,
+//! and through `epoll` otherwise; `TAPIO_DRIVER=ring|poll` or
+//! [`runtime::Builder::driver`] decides by hand.
+
+mod blocking;
+mod context;
+mod coop;
+mod scheduler;
+mod sync_facade;
+mod thread_parker;
+mod threads;
+mod watched;
+mod wheel;
+
+pub mod io;
+pub mod net;
+pub mod runtime;
+
+pub mod sync;
+pub mod task;
+pub mod time;
+
+pub use tapio_macros::{main, test};
+pub use tokio::{join, pin, select, try_join};
+
+pub use crate::task::spawn;

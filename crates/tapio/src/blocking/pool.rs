@@ -1,0 +1,266 @@
+//! The elastic pool.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::task::{Notified, Schedule, TaskRef};
+use crate::threads;
+
+/// What a pool is built with.
+pub(crate) struct Config {
+    pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) stack_bytes: Option<usize>,
+    pub(crate) threads_max: usize,
+    pub(crate) keep_alive: Duration,
+    /// Wraps the whole life of a thread.
+    pub(crate) thread_body: Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Pool(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    /// Idle threads wait here for calls.
+    work: Condvar,
+    /// A shutdown waits here for threads.
+    ended: Condvar,
+    config: Config,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Notified>,
+    /// Threads that wait for a call and were not promised one yet.
+    idle: usize,
+    /// Calls for which an idle thread was woken and has not come yet.
+    promised: usize,
+    /// Threads that serve calls.
+    threads: usize,
+    /// Threads that run something of their own: workers.
+    workers: usize,
+    is_shut_down: bool,
+    /// Whether the limit was hit and said so.
+    has_reported_limit: bool,
+    /// Joined by whoever ends next or shuts down, so that no thread is left
+    /// half-ended behind a finished shutdown.
+    last_ended: Option<JoinHandle<()>>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+/// What a thread was started for.
+#[derive(Clone, Copy)]
+enum Kind {
+    Blocking,
+    Worker,
+}
+
+/// Blocking tasks are queued once and never woken.
+pub(crate) struct NoSchedule;
+
+impl Schedule for NoSchedule {
+    fn schedule(&self, task: Notified) {
+        // Only an abort of a task that waits in line comes here; its
+        // notification is in the queue already, so this cannot be another.
+        drop(task);
+    }
+
+    fn release(&self, _: &TaskRef) -> Option<TaskRef> {
+        None
+    }
+}
+
+/// Why a call was not taken.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    ShutDown,
+    NoThread(io::Error),
+}
+
+impl Pool {
+    pub(crate) fn new(config: Config) -> Pool {
+        Pool(Arc::new(Inner {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+            config,
+        }))
+    }
+
+    /// Puts a call in line, starting a thread if none is idle.
+    pub(crate) fn submit(&self, task: Notified) -> Result<(), Refused> {
+        let mut state = self.0.state.lock();
+        if state.is_shut_down {
+            drop(state);
+            task.into_task().shut_down();
+            return Err(Refused::ShutDown);
+        }
+        state.queue.push_back(task);
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.promised += 1;
+            self.0.work.notify_one();
+            return Ok(());
+        }
+        if state.threads == self.0.config.threads_max {
+            if !std::mem::replace(&mut state.has_reported_limit, true) {
+                let max = self.0.config.threads_max;
+                tracing::warn!("max_blocking_threads ({max}) reached: blocking calls wait in line");
+            }
+            return Ok(());
+        }
+        match self.start_thread() {
+            Ok(handle) => {
+                state.threads += 1;
+                state.handles.push(handle);
+                Ok(())
+            }
+            // Somebody will come to it in time.
+            Err(_) if state.threads > 0 => Ok(()),
+            Err(error) => {
+                let task = state.queue.pop_back();
+                drop(state);
+                if let Some(task) = task {
+                    task.into_task().shut_down();
+                }
+                Err(Refused::NoThread(error))
+            }
+        }
+    }
+
+    fn start_thread(&self) -> io::Result<JoinHandle<()>> {
+        let pool = self.clone();
+        let config = &self.0.config;
+        threads::start((config.thread_name)(), config.stack_bytes, move || {
+            let body = Arc::clone(&pool.0.config.thread_body);
+            body(&mut || pool.serve());
+            pool.end_thread(Kind::Blocking);
+        })
+    }
+
+    /// Starts a thread of the scheduler's, which a shutdown waits for as well.
+    pub(crate) fn start_worker(&self, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let pool = self.clone();
+        let config = &self.0.config;
+        let mut state = self.0.state.lock();
+        let mut body = Some(body);
+        let handle = threads::start((config.thread_name)(), config.stack_bytes, move || {
+            let wrapper = Arc::clone(&pool.0.config.thread_body);
+            wrapper(&mut || {
+                if let Some(body) = body.take() {
+                    body();
+                }
+            });
+            pool.end_thread(Kind::Worker);
+        })?;
+        state.workers += 1;
+        state.handles.push(handle);
+        Ok(())
+    }
+
+    /// The life of a thread: calls, then idle, then calls.
+    fn serve(&self) {
+        let mut state = self.0.state.lock();
+        loop {
+            while let Some(task) = state.queue.pop_front() {
+                drop(state);
+                let again = task.run();
+                debug_assert!(again.is_none(), "a blocking call is polled once");
+                state = self.0.state.lock();
+            }
+            if state.is_shut_down {
+                return;
+            }
+            state.idle += 1;
+            let limit = Instant::now() + self.0.config.keep_alive;
+            loop {
+                let timed_out = self.0.work.wait_until(&mut state, limit).timed_out();
+                if state.promised > 0 {
+                    state.promised -= 1;
+                    break;
+                }
+                if state.is_shut_down || timed_out {
+                    state.idle -= 1;
+                    if state.is_shut_down {
+                        break;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn end_thread(&self, kind: Kind) {
+        let mut state = self.0.state.lock();
+        match kind {
+            Kind::Blocking => state.threads -= 1,
+            Kind::Worker => state.workers -= 1,
+        }
+        let me = std::thread::current().id();
+        let handle = state
+            .handles
+            .iter()
+            .position(|handle| handle.thread().id() == me)
+            .map(|index| state.handles.swap_remove(index));
+        let before = std::mem::replace(&mut state.last_ended, handle);
+        self.0.ended.notify_all();
+        drop(state);
+        if let Some(before) = before {
+            let _ = before.join();
+        }
+    }
+
+    /// Refuses new calls, drops those that have not begun, and waits for
+    /// those that have, at most for `limit`. Says whether all have ended.
+    pub(crate) fn shut_down(&self, limit: Option<Duration>) -> bool {
+        let mut state = self.0.state.lock();
+        state.is_shut_down = true;
+        let queue = std::mem::take(&mut state.queue);
+        self.0.work.notify_all();
+        drop(state);
+        for task in queue {
+            task.into_task().shut_down();
+        }
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut state = self.0.state.lock();
+        while state.threads + state.workers > 0 {
+            match deadline {
+                None => self.0.ended.wait(&mut state),
+                Some(deadline) => {
+                    if self.0.ended.wait_until(&mut state, deadline).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        let last = state.last_ended.take();
+        let all = state.threads + state.workers == 0;
+        drop(state);
+        if let Some(last) = last {
+            let _ = last.join();
+        }
+        all
+    }
+
+    /// How many threads there are, and how many calls wait in line.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let state = self.0.state.lock();
+        (state.threads, state.queue.len())
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (threads, queued) = self.counts();
+        f.debug_struct("Pool")
+            .field("threads", &threads)
+            .field("queued", &queued)
+            .finish()
+    }
+}

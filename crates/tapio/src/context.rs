@@ -1,0 +1,144 @@
+//! What a thread knows of where it is: the runtime it entered, the worker it
+//! is, the task it runs.
+//!
+//! Hot cells need no destructor and stand by themselves; what owns something
+//! is apart, and is simply not there while the thread is being torn down.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
+use std::rc::Rc;
+
+use crate::coop::Budget;
+use crate::scheduler::Worker;
+use crate::task::Id;
+
+thread_local! {
+    static HOT: Hot = const { Hot::new() };
+    static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+}
+
+struct Hot {
+    /// The id of the running task; zero outside of tasks.
+    task: Cell<u64>,
+    budget: Cell<Budget>,
+    /// Task ids taken by this thread and not given out yet.
+    id_next: Cell<u64>,
+    id_end: Cell<u64>,
+    entered: Cell<Entered>,
+}
+
+/// Whether this thread is inside a `block_on` or is a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entered {
+    /// Neither: it may block.
+    Outside,
+    /// It drives futures: blocking it is a mistake.
+    Inside,
+}
+
+impl Hot {
+    const fn new() -> Hot {
+        Hot {
+            task: Cell::new(0),
+            budget: Cell::new(Budget::UNLIMITED),
+            id_next: Cell::new(0),
+            id_end: Cell::new(0),
+            entered: Cell::new(Entered::Outside),
+        }
+    }
+}
+
+/// One fresh task id; `refill` takes a block of them.
+pub(crate) fn next_id(refill: impl FnOnce() -> Range<u64>) -> u64 {
+    HOT.with(|hot| {
+        if hot.id_next.get() == hot.id_end.get() {
+            let block = refill();
+            hot.id_next.set(block.start);
+            hot.id_end.set(block.end);
+        }
+        let id = hot.id_next.get();
+        hot.id_next.set(id + 1);
+        id
+    })
+}
+
+pub(crate) fn current_task() -> Option<Id> {
+    Id::from_raw(HOT.with(|hot| hot.task.get()))
+}
+
+/// Marks this thread as running a task until the guard is dropped.
+pub(crate) fn enter_task(id: Id) -> TaskGuard {
+    TaskGuard {
+        outer: HOT.with(|hot| hot.task.replace(id.get())),
+    }
+}
+
+pub(crate) struct TaskGuard {
+    outer: u64,
+}
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        HOT.with(|hot| hot.task.set(self.outer));
+    }
+}
+
+pub(crate) fn with_budget<R>(f: impl FnOnce(&Cell<Budget>) -> R) -> R {
+    HOT.with(|hot| f(&hot.budget))
+}
+
+pub(crate) fn entered() -> Entered {
+    HOT.with(|hot| hot.entered.get())
+}
+
+/// Changes whether this thread drives futures until the guard is dropped.
+pub(crate) fn set_entered(entered: Entered) -> EnteredGuard {
+    EnteredGuard {
+        outer: HOT.with(|hot| hot.entered.replace(entered)),
+    }
+}
+
+pub(crate) struct EnteredGuard {
+    outer: Entered,
+}
+
+impl Drop for EnteredGuard {
+    fn drop(&mut self) {
+        HOT.with(|hot| hot.entered.set(self.outer));
+    }
+}
+
+/// Calls `f` with the worker that this thread is, if it is one.
+pub(crate) fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
+    let mut f = Some(f);
+    let outcome = WORKER.try_with(|worker| {
+        let f = f.take().expect("called once");
+        match worker.try_borrow() {
+            Ok(worker) => f(worker.as_deref()),
+            Err(_) => f(None),
+        }
+    });
+    match outcome {
+        Ok(value) => value,
+        Err(_) => (f.take().expect("not called"))(None),
+    }
+}
+
+/// Makes this thread `worker` until the guard is dropped.
+pub(crate) fn set_worker(worker: Option<Rc<Worker>>) -> WorkerGuard {
+    WorkerGuard {
+        outer: WORKER.with(|slot| slot.replace(worker)),
+    }
+}
+
+pub(crate) struct WorkerGuard {
+    outer: Option<Rc<Worker>>,
+}
+
+impl Drop for WorkerGuard {
+    fn drop(&mut self) {
+        let outer = self.outer.take();
+        let ended = WORKER.try_with(|slot| slot.replace(outer));
+        drop(ended);
+    }
+}

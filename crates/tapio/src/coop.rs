@@ -1,0 +1,138 @@
+//! The cooperative budget: a task that is always ready gives way now and then.
+//!
+//! Each poll of a task starts with a budget. Resources of the runtime spend
+//! one unit for each operation that succeeds; when nothing is left they answer
+//! "pending" and wake the task at once, so that it goes to the back of the
+//! queue and its neighbours run. Channels and other primitives taken over
+//! from tokio spend nothing: a loop over them alone should call
+//! [`consume_budget`](crate::task::consume_budget).
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::context;
+
+/// Operations that one poll may do before it gives way.
+const OPERATIONS: u8 = 128;
+
+/// What is left of a poll's budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Budget(Option<u8>);
+
+impl Budget {
+    /// Outside of tasks, and inside `unconstrained`.
+    pub(crate) const UNLIMITED: Budget = Budget(None);
+
+    const fn full() -> Budget {
+        Budget(Some(OPERATIONS))
+    }
+}
+
+/// One unit, given back when dropped unless progress was made with it.
+#[must_use]
+pub(crate) struct Spent {
+    before: Budget,
+}
+
+impl Spent {
+    /// The operation succeeded: the unit is spent for good.
+    pub(crate) fn made_progress(mut self) {
+        self.before = Budget::UNLIMITED;
+    }
+}
+
+impl Drop for Spent {
+    fn drop(&mut self) {
+        if self.before != Budget::UNLIMITED {
+            context::with_budget(|budget| budget.set(self.before));
+        }
+    }
+}
+
+/// Takes one unit. Pending, with the task woken, when none is left.
+pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Spent> {
+    context::with_budget(|budget| {
+        let before = budget.get();
+        match before.0 {
+            None => Poll::Ready(Spent { before }),
+            Some(0) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(left) => {
+                budget.set(Budget(Some(left - 1)));
+                Poll::Ready(Spent { before })
+            }
+        }
+    })
+}
+
+/// Whether a unit is left.
+pub(crate) fn has_budget() -> bool {
+    context::with_budget(|budget| budget.get().0 != Some(0))
+}
+
+/// Runs `f` with a full budget, as one poll of a task.
+pub(crate) fn with_full<R>(f: impl FnOnce() -> R) -> R {
+    with_cell(Budget::full(), f)
+}
+
+/// Runs `f` without a limit.
+pub(crate) fn with_unlimited<R>(f: impl FnOnce() -> R) -> R {
+    with_cell(Budget::UNLIMITED, f)
+}
+
+fn with_cell<R>(inner: Budget, f: impl FnOnce() -> R) -> R {
+    struct Restore(Budget);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            context::with_budget(|budget: &Cell<Budget>| budget.set(self.0));
+        }
+    }
+    let _restore = Restore(context::with_budget(|budget| budget.replace(inner)));
+    f()
+}
+
+/// Lets a future run without the cooperative budget.
+///
+/// For futures that must not be held up by the budget of the task that polls
+/// them; a loop inside that is always ready then starves its neighbours.
+pub fn unconstrained<F: Future>(future: F) -> Unconstrained<F> {
+    Unconstrained { future }
+}
+
+pin_project_lite::pin_project! {
+    /// The future of [`unconstrained`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Unconstrained<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Unconstrained<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let future = self.project().future;
+        with_unlimited(|| future.poll(cx))
+    }
+}
+
+/// Spends one unit of the budget, and gives way if none is left.
+///
+/// # Cancel safety
+/// Nothing is lost when the future is dropped.
+pub async fn consume_budget() {
+    std::future::poll_fn(|cx| poll_proceed(cx).map(Spent::made_progress)).await;
+}
+
+/// Whether the running task may do more operations before it gives way.
+/// Always so outside of tasks.
+#[must_use]
+pub fn has_budget_remaining() -> bool {
+    has_budget()
+}

@@ -1,0 +1,135 @@
+//! A connection between processes of one machine.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::BufMut;
+use rustix::net::SocketType;
+use tapio_driver::Direction;
+
+use crate::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
+use crate::net::sys;
+use crate::net::unix::split::{
+    OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_split, split,
+};
+use crate::net::unix::{SocketAddr, UCred};
+use crate::watched::Watched;
+
+/// A stream between processes of one machine.
+///
+/// It is read and written through [`AsyncReadExt`](crate::io::AsyncReadExt) and
+/// [`AsyncWriteExt`](crate::io::AsyncWriteExt), and behaves as a
+/// [`TcpStream`](crate::net::TcpStream) does.
+///
+/// # Examples
+/// ```
+/// use tapio::io::{AsyncReadExt, AsyncWriteExt};
+/// use tapio::net::UnixStream;
+///
+/// # let runtime = tapio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let (mut near, mut far) = UnixStream::pair()?;
+/// near.write_all(b"hello").await?;
+/// drop(near);
+/// let mut said = String::new();
+/// far.read_to_string(&mut said).await?;
+/// assert_eq!(said, "hello");
+/// # std::io::Result::Ok(())
+/// # })
+/// ```
+pub struct UnixStream {
+    io: Watched<net::UnixStream>,
+}
+
+socket!(UnixStream, net::UnixStream, new);
+readiness!(UnixStream);
+stream!(UnixStream);
+
+impl UnixStream {
+    /// Connects to the listener at `path`; in the abstract namespace if it
+    /// begins with a zero byte.
+    ///
+    /// Never waits: the kernel answers at once.
+    ///
+    /// # Errors
+    /// What the kernel answers: `NotFound`, `ConnectionRefused` if nobody
+    /// listens, [`WouldBlock`](io::ErrorKind::WouldBlock) if too many
+    /// connections wait to be accepted there already; a path too long.
+    ///
+    /// # Panics
+    /// Outside a runtime with I/O enabled.
+    ///
+    /// # Cancel safety
+    /// The future is ready when first polled.
+    pub async fn connect<P>(path: P) -> io::Result<UnixStream>
+    where
+        P: AsRef<Path>,
+    {
+        UnixStream::connect_addr(&SocketAddr::named(path.as_ref())?).await
+    }
+
+    /// Connects to the listener at an address.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    ///
+    /// # Panics
+    /// Outside a runtime with I/O enabled.
+    ///
+    /// # Cancel safety
+    /// The future is ready when first polled.
+    pub async fn connect_addr(addr: &SocketAddr) -> io::Result<UnixStream> {
+        let socket = sys::unix_socket(SocketType::STREAM)?;
+        UnixStream::connect_with(socket.into(), addr)
+    }
+
+    /// Connects `socket`, which is nonblocking. Unlike TCP, a Unix connection
+    /// stands when `connect` returns, accepted or not.
+    pub(super) fn connect_with(
+        socket: net::UnixStream,
+        addr: &SocketAddr,
+    ) -> io::Result<UnixStream> {
+        rustix::net::connect(&socket, &addr.to_system()?)?;
+        UnixStream::watch(socket)
+    }
+
+    /// Two streams, connected to each other.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    ///
+    /// # Panics
+    /// Outside a runtime with I/O enabled.
+    #[track_caller]
+    pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
+        let (near, far) = sys::unix_pair(SocketType::STREAM)?;
+        Ok((UnixStream::watch(near.into())?, UnixStream::watch(far.into())?))
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.get().local_addr().map(SocketAddr::from)
+    }
+
+    /// The address of the peer.
+    ///
+    /// # Errors
+    /// What the kernel answers, `NotConnected` for example.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.io.get().peer_addr().map(SocketAddr::from)
+    }
+
+    /// Who was at the other end when the stream was connected.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub fn peer_cred(&self) -> io::Result<UCred> {
+        UCred::of_peer(self.io.get())
+    }
+}

@@ -1,0 +1,315 @@
+//! Building a runtime.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tapio_driver::{DriverKind, Options};
+
+use super::{Handle, Runtime};
+use crate::blocking::{self, Pool};
+use crate::scheduler::{self, Config, Flavor, Hooks, Shared};
+
+/// Tasks run between two looks at the driver while there is work, as tokio
+/// has it.
+const EVENT_INTERVAL: u32 = 61;
+const INBOX_INTERVAL: u32 = 31;
+const BLOCKING_THREADS_MAX: usize = 512;
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+type Callback = Arc<dyn Fn() + Send + Sync>;
+
+/// Builds a [`Runtime`], option by option.
+///
+/// # Examples
+/// ```
+/// let runtime = tapio::runtime::Builder::new_multi_thread()
+///     .worker_threads(2)
+///     .thread_name("chat")
+///     .enable_all()
+///     .build()?;
+/// # drop(runtime);
+/// # Ok::<_, std::io::Error>(())
+/// ```
+pub struct Builder {
+    flavor: Flavor,
+    workers: Option<usize>,
+    thread_name: Arc<dyn Fn() -> String + Send + Sync>,
+    stack_bytes: Option<usize>,
+    blocking_threads_max: usize,
+    keep_alive: Duration,
+    event_interval: u32,
+    inbox_interval: u32,
+    on_thread_start: Option<Callback>,
+    on_thread_stop: Option<Callback>,
+    hooks: Hooks,
+    is_io_enabled: bool,
+    is_time_enabled: bool,
+    driver: Options,
+}
+
+impl Builder {
+    /// Workers on threads of their own.
+    #[must_use]
+    pub fn new_multi_thread() -> Builder {
+        Builder::new(Flavor::MultiThread)
+    }
+
+    /// Everything on the thread that blocks on the runtime.
+    #[must_use]
+    pub fn new_current_thread() -> Builder {
+        Builder::new(Flavor::CurrentThread)
+    }
+
+    fn new(flavor: Flavor) -> Builder {
+        Builder {
+            flavor,
+            workers: None,
+            thread_name: Arc::new(|| "tapio-worker".into()),
+            stack_bytes: None,
+            blocking_threads_max: BLOCKING_THREADS_MAX,
+            keep_alive: KEEP_ALIVE,
+            event_interval: EVENT_INTERVAL,
+            inbox_interval: INBOX_INTERVAL,
+            on_thread_start: None,
+            on_thread_stop: None,
+            hooks: Hooks::default(),
+            is_io_enabled: false,
+            is_time_enabled: false,
+            driver: Options::default(),
+        }
+    }
+
+    /// Enables sockets and timers.
+    pub fn enable_all(&mut self) -> &mut Self {
+        self.enable_io().enable_time()
+    }
+
+    /// Enables sockets.
+    pub fn enable_io(&mut self) -> &mut Self {
+        self.is_io_enabled = true;
+        self
+    }
+
+    /// Enables timers.
+    pub fn enable_time(&mut self) -> &mut Self {
+        self.is_time_enabled = true;
+        self
+    }
+
+    /// How many workers a multi-threaded runtime has: one for each core
+    /// unless said otherwise here or in `TOKIO_WORKER_THREADS`.
+    ///
+    /// # Panics
+    /// When `count` is zero.
+    #[track_caller]
+    pub fn worker_threads(&mut self, count: usize) -> &mut Self {
+        assert!(count > 0, "Worker threads cannot be set to 0");
+        self.workers = Some(count);
+        self
+    }
+
+    /// How many threads may serve blocking calls (512).
+    ///
+    /// # Panics
+    /// When `count` is zero.
+    #[track_caller]
+    pub fn max_blocking_threads(&mut self, count: usize) -> &mut Self {
+        assert!(count > 0, "Max blocking threads cannot be set to 0");
+        self.blocking_threads_max = count;
+        self
+    }
+
+    /// The name of every thread that the runtime starts.
+    pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
+        let name = name.into();
+        self.thread_name = Arc::new(move || name.clone());
+        self
+    }
+
+    /// A function that names every thread that the runtime starts.
+    pub fn thread_name_fn<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() -> String + Send + Sync + 'static,
+    {
+        self.thread_name = Arc::new(f);
+        self
+    }
+
+    /// The stack of every thread that the runtime starts, in bytes.
+    pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Self {
+        self.stack_bytes = Some(bytes);
+        self
+    }
+
+    /// How long a thread for blocking calls stays when there is none (10 s).
+    pub fn thread_keep_alive(&mut self, duration: Duration) -> &mut Self {
+        self.keep_alive = duration;
+        self
+    }
+
+    /// Called on every thread that the runtime starts, before its work.
+    pub fn on_thread_start<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.on_thread_start = Some(Arc::new(f));
+        self
+    }
+
+    /// Called on every thread that the runtime starts, after its work.
+    pub fn on_thread_stop<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.on_thread_stop = Some(Arc::new(f));
+        self
+    }
+
+    /// Called on a worker before it sleeps.
+    pub fn on_thread_park<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.hooks.before_park = Some(Arc::new(f));
+        self
+    }
+
+    /// Called on a worker after it has slept.
+    pub fn on_thread_unpark<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.hooks.after_unpark = Some(Arc::new(f));
+        self
+    }
+
+    /// Tasks run between two looks at the driver while there is work (61).
+    ///
+    /// # Panics
+    /// When `ticks` is zero.
+    #[track_caller]
+    pub fn event_interval(&mut self, ticks: u32) -> &mut Self {
+        assert!(ticks > 0, "event_interval must be greater than 0");
+        self.event_interval = ticks;
+        self
+    }
+
+    /// Tasks run between two looks at tasks that came from other threads (31).
+    ///
+    /// # Panics
+    /// When `ticks` is zero.
+    #[track_caller]
+    pub fn global_queue_interval(&mut self, ticks: u32) -> &mut Self {
+        assert!(ticks > 0, "global_queue_interval must be greater than 0");
+        self.inbox_interval = ticks;
+        self
+    }
+
+    /// Which driver to use; `TAPIO_DRIVER=ring|poll` decides when this does
+    /// not. A ring that is refused falls back to readiness, and one log line
+    /// says why.
+    pub fn driver(&mut self, kind: DriverKind) -> &mut Self {
+        self.driver.prefer = Some(kind);
+        self
+    }
+
+    /// Builds the runtime.
+    ///
+    /// # Errors
+    /// When threads, descriptors or memory are not to be had, or an
+    /// environment variable that this runtime reads makes no sense.
+    pub fn build(&mut self) -> io::Result<Runtime> {
+        let mut driver = self.driver.clone();
+        driver.read_environment()?;
+        let seats = match self.flavor {
+            Flavor::CurrentThread => 1,
+            Flavor::MultiThread => self.workers.map_or_else(default_workers, Ok)?,
+        };
+        let handle_cell = Arc::new(std::sync::OnceLock::<std::sync::Weak<Shared>>::new());
+        let pool = Pool::new(self.pool_config(&handle_cell));
+        let shared = Shared::new(
+            Config {
+                flavor: self.flavor,
+                seats,
+                driver,
+                hooks: self.hooks.clone(),
+                event_interval: self.event_interval,
+                inbox_interval: self.inbox_interval,
+                substitutes_max: self.blocking_threads_max,
+                is_io_enabled: self.is_io_enabled,
+                is_time_enabled: self.is_time_enabled,
+            },
+            pool,
+        )?;
+        handle_cell
+            .set(Arc::downgrade(&shared))
+            .expect("set once, here");
+        report_driver(&shared);
+        if self.flavor == Flavor::MultiThread {
+            scheduler::start_workers(&shared)?;
+        }
+        Ok(Runtime::from_handle(Handle { shared }))
+    }
+
+    fn pool_config(
+        &self,
+        shared: &Arc<std::sync::OnceLock<std::sync::Weak<Shared>>>,
+    ) -> blocking::Config {
+        let shared = Arc::clone(shared);
+        let (start, stop) = (self.on_thread_start.clone(), self.on_thread_stop.clone());
+        blocking::Config {
+            thread_name: Arc::clone(&self.thread_name),
+            stack_bytes: self.stack_bytes,
+            threads_max: self.blocking_threads_max,
+            keep_alive: self.keep_alive,
+            thread_body: Arc::new(move |body| {
+                // Every thread is inside its runtime.
+                let handle = shared.get().and_then(std::sync::Weak::upgrade);
+                let handle = handle.map(|shared| Handle { shared });
+                let _entered = handle.as_ref().map(Handle::enter);
+                if let Some(start) = &start {
+                    start();
+                }
+                body();
+                if let Some(stop) = &stop {
+                    stop();
+                }
+            }),
+        }
+    }
+}
+
+/// Says once for each refusal why the driver is not a ring.
+fn report_driver(shared: &Shared) {
+    let kind = shared.driver_kinds()[0];
+    match shared.refusal() {
+        Some(refusal) => {
+            tracing::warn!("driver: {kind} (readiness), since io_uring was refused: {refusal}");
+        }
+        None => tracing::debug!("driver: {kind}"),
+    }
+}
+
+fn default_workers() -> io::Result<usize> {
+    match std::env::var("TOKIO_WORKER_THREADS") {
+        Err(_) => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+        Ok(text) => text.parse().ok().filter(|count| *count > 0).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("TOKIO_WORKER_THREADS={text:?} is not a positive number"),
+            )
+        }),
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("flavor", &self.flavor)
+            .field("worker_threads", &self.workers)
+            .field("driver", &self.driver)
+            .finish_non_exhaustive()
+    }
+}

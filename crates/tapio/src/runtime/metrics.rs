@@ -1,0 +1,63 @@
+//! Figures about a runtime.
+
+use super::{DriverKind, Handle};
+
+/// Figures about a runtime, read when asked.
+#[derive(Clone, Debug)]
+pub struct RuntimeMetrics {
+    handle: Handle,
+}
+
+impl RuntimeMetrics {
+    pub(super) fn new(handle: Handle) -> RuntimeMetrics {
+        RuntimeMetrics { handle }
+    }
+
+    /// How many seats there are for workers.
+    #[must_use]
+    pub fn num_workers(&self) -> usize {
+        self.handle.shared.driver_kinds().len()
+    }
+
+    /// How many tasks are alive.
+    #[must_use]
+    pub fn num_alive_tasks(&self) -> usize {
+        self.handle.shared.census().0
+    }
+
+    /// How many timers are set.
+    #[must_use]
+    pub fn num_timers(&self) -> usize {
+        self.handle.shared.census().1
+    }
+
+    /// How many kernel operations and registrations are in flight for sockets.
+    #[must_use]
+    pub fn num_watches(&self) -> usize {
+        self.handle.shared.census().2
+    }
+
+    /// How many threads serve blocking calls now.
+    #[must_use]
+    pub fn num_blocking_threads(&self) -> usize {
+        self.handle.shared.pool.counts().0
+    }
+
+    /// How many blocking calls wait in line.
+    #[must_use]
+    pub fn blocking_queue_depth(&self) -> usize {
+        self.handle.shared.pool.counts().1
+    }
+
+    /// Which driver the workers talk to the kernel with.
+    #[must_use]
+    pub fn driver(&self) -> DriverKind {
+        self.handle.shared.driver_kinds()[0]
+    }
+
+    /// Why the driver is not a ring, when one was tried.
+    #[must_use]
+    pub fn driver_refusal(&self) -> Option<String> {
+        self.handle.shared.refusal().map(ToString::to_string)
+    }
+}

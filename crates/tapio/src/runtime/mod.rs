@@ -1,0 +1,24 @@
+//! Building, entering and ending a runtime.
+
+mod builder;
+mod handle;
+mod metrics;
+#[expect(clippy::module_inception, reason = "the type that the module is about")]
+mod runtime;
+
+pub use tapio_driver::DriverKind;
+
+pub use self::builder::Builder;
+pub use self::handle::{EnterGuard, Handle, TryCurrentError};
+pub use self::metrics::RuntimeMetrics;
+pub use self::runtime::Runtime;
+
+/// How a runtime runs its tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RuntimeFlavor {
+    /// On the thread that blocks on it.
+    CurrentThread,
+    /// On threads of its own.
+    MultiThread,
+}

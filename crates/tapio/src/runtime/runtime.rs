@@ -1,0 +1,141 @@
+//! A runtime, and its end.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use super::{Builder, EnterGuard, Handle, RuntimeMetrics};
+use crate::context::{self, Entered};
+use crate::scheduler::Flavor;
+use crate::task::JoinHandle;
+
+/// A runtime: workers, timers, sockets.
+///
+/// Dropping it ends its tasks at their next await point and waits for blocking
+/// calls that have begun; [`Runtime::shutdown_timeout`] waits for a bounded
+/// time.
+///
+/// # Examples
+/// ```
+/// let runtime = tapio::runtime::Runtime::new()?;
+/// assert_eq!(runtime.block_on(async { 40 + 2 }), 42);
+/// # Ok::<_, std::io::Error>(())
+/// ```
+pub struct Runtime {
+    handle: Handle,
+    /// How long dropping waits; `None` for as long as it takes.
+    patience: Option<Duration>,
+}
+
+impl Runtime {
+    /// A runtime with a worker for each core, everything enabled.
+    ///
+    /// # Errors
+    /// When threads, descriptors or memory are not to be had.
+    pub fn new() -> io::Result<Runtime> {
+        Builder::new_multi_thread().enable_all().build()
+    }
+
+    pub(super) fn from_handle(handle: Handle) -> Runtime {
+        Runtime {
+            handle,
+            patience: None,
+        }
+    }
+
+    /// A handle, which may be cloned and sent anywhere.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Spawns a task. On a `current_thread` runtime it runs while somebody is
+    /// in [`Runtime::block_on`].
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(future)
+    }
+
+    /// Runs a call that blocks on the pool for that.
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.handle.spawn_blocking(f)
+    }
+
+    /// Runs a future on this thread to its end. Workers go on between calls;
+    /// a `current_thread` runtime works only during them.
+    ///
+    /// # Panics
+    /// Inside of asynchronous code, or when the future panics.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on_driving(future)
+    }
+
+    /// Enters the runtime on this thread until the guard is dropped.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    /// Figures about this runtime.
+    #[must_use]
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.handle.metrics()
+    }
+
+    /// Ends the runtime, waiting at most `limit` for tasks' polls and blocking
+    /// calls that have begun. What then still runs is left to itself.
+    pub fn shutdown_timeout(mut self, limit: Duration) {
+        self.patience = Some(limit);
+    }
+
+    /// Ends the runtime without waiting.
+    pub fn shutdown_background(self) {
+        self.shutdown_timeout(Duration::ZERO);
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let shared = &self.handle.shared;
+        let is_inside = context::entered() == Entered::Inside;
+        if is_inside && self.patience != Some(Duration::ZERO) && !std::thread::panicking() {
+            // Ended all the same, in the background, before the panic.
+            shared.stop();
+            panic!(
+                "Cannot drop a runtime in a context where blocking is not allowed. This happens \
+                 when a runtime is dropped from within an asynchronous context."
+            );
+        }
+        match shared.flavor() {
+            Flavor::MultiThread => shared.stop(),
+            Flavor::CurrentThread => {
+                // Tasks are dropped inside their runtime, as they ran.
+                let _entered = self.handle.enter();
+                shared.close_current();
+            }
+        }
+        let patience = if is_inside { Some(Duration::ZERO) } else { self.patience };
+        if shared.pool.shut_down(patience) {
+            shared.drain();
+        } else if patience != Some(Duration::ZERO) {
+            let (threads, _) = shared.pool.counts();
+            tracing::warn!("shutdown deadline passed: {threads} blocking calls still run");
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("handle", &self.handle).finish()
+    }
+}

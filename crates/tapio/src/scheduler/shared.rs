@@ -1,0 +1,336 @@
+//! What all workers of a runtime have in common.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, OnceLock};
+
+use crossbeam_deque::Steal;
+use parking_lot::Mutex;
+use tapio_driver::{DriverKind, Limit, Options, Refusal, Wakes};
+
+use super::handoff::Vacant;
+use super::idle::Idle;
+use super::seat::Seat;
+use super::slot::Slot;
+use super::worker::Core;
+use crate::blocking::Pool;
+use crate::context;
+use crate::task::{Id, JoinHandle, Notified, OwnedTasks, Schedule, TaskRef, new_task};
+
+/// How a runtime runs its tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    /// On the thread that blocks on it.
+    CurrentThread,
+    /// On threads of its own.
+    MultiThread,
+}
+
+/// Functions that users have called along a thread's way.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
+    pub(crate) before_park: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(crate) after_unpark: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+/// What a scheduler is built with.
+pub(crate) struct Config {
+    pub(crate) flavor: Flavor,
+    pub(crate) seats: usize,
+    pub(crate) driver: Options,
+    pub(crate) hooks: Hooks,
+    /// Tasks run between two looks at the driver while there is work.
+    pub(crate) event_interval: u32,
+    /// Tasks run between two looks at the inbox while there is work.
+    pub(crate) inbox_interval: u32,
+    /// Workers that stand in for blocked ones, beyond the seats.
+    pub(crate) substitutes_max: usize,
+    pub(crate) is_io_enabled: bool,
+    pub(crate) is_time_enabled: bool,
+}
+
+pub(crate) struct Shared {
+    pub(super) config: Config,
+    pub(super) seats: Box<[Seat]>,
+    /// Every slot that was ever used, in the order of first use; a prefix of
+    /// `slots_used` is filled.
+    slots: Box<[OnceLock<Arc<Slot>>]>,
+    slots_used: AtomicUsize,
+    /// Queues of workers that have ended, to be used again with their slots.
+    cores: Mutex<Vec<Core>>,
+    pub(super) idle: Idle,
+    pub(super) owned: OwnedTasks,
+    pub(super) vacant: Vacant,
+    pub(super) current: super::current::CoreCell,
+    pub(crate) pool: Pool,
+    is_stopping: AtomicBool,
+    /// Workers meet here when they stop, so that every poll has ended before
+    /// any driver is shut down.
+    pub(super) stopped: Barrier,
+    next_seat: AtomicUsize,
+    /// Why the first seat's driver is no ring, if one was tried.
+    refusal: Option<Refusal>,
+    kinds: Vec<DriverKind>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, pool: Pool) -> io::Result<Arc<Shared>> {
+        let mut seats = Vec::with_capacity(config.seats);
+        let mut kinds = Vec::with_capacity(config.seats);
+        let mut refusal = None;
+        for _ in 0..config.seats {
+            let chosen = tapio_driver::open(&config.driver)?;
+            kinds.push(chosen.driver.kind());
+            refusal = refusal.or(chosen.refusal);
+            seats.push(Seat::new(chosen.driver));
+        }
+        let slots = config.seats + config.substitutes_max;
+        Ok(Arc::new(Shared {
+            seats: seats.into(),
+            slots: (0..slots).map(|_| OnceLock::new()).collect(),
+            slots_used: AtomicUsize::new(0),
+            cores: Mutex::default(),
+            idle: Idle::new(config.seats),
+            owned: OwnedTasks::new(config.seats),
+            vacant: Vacant::default(),
+            current: super::current::CoreCell::default(),
+            pool,
+            is_stopping: AtomicBool::new(false),
+            stopped: Barrier::new(config.seats),
+            next_seat: AtomicUsize::new(0),
+            refusal,
+            kinds,
+            config,
+        }))
+    }
+
+    pub(crate) fn flavor(&self) -> Flavor {
+        self.config.flavor
+    }
+
+    pub(crate) fn is_io_enabled(&self) -> bool {
+        self.config.is_io_enabled
+    }
+
+    pub(crate) fn is_time_enabled(&self) -> bool {
+        self.config.is_time_enabled
+    }
+
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
+    /// Each seat's driver.
+    pub(crate) fn driver_kinds(&self) -> &[DriverKind] {
+        &self.kinds
+    }
+
+    /// Spawns a task.
+    pub(crate) fn spawn<F>(
+        self: &Arc<Self>,
+        future: F,
+        id: Id,
+        at: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (owned, notified, handle) = new_task(future, Arc::clone(self), id, at);
+        let shard = context::with_worker(|worker| {
+            worker
+                .filter(|worker| worker.belongs_to(self))
+                .and_then(|worker| worker.seat())
+        });
+        let shard = shard.unwrap_or_else(|| id.get() as u32);
+        if self.owned.enter(shard as usize, owned) {
+            self.schedule(notified);
+        }
+        handle
+    }
+
+    /// A queue with its slot, for a worker that starts; `None` when as many
+    /// workers as may be have one.
+    pub(super) fn take_core(&self) -> Option<Core> {
+        let mut cores = self.cores.lock();
+        if let Some(core) = cores.pop() {
+            return Some(core);
+        }
+        // Under the lock, so that slots fill up in order.
+        let used = self.slots_used.load(Ordering::Relaxed);
+        let slot = self.slots.get(used)?;
+        let core = Core::new();
+        slot.set(Arc::clone(&core.slot)).expect("slots fill in order");
+        // Release pairs with the acquire in `slots`.
+        self.slots_used.store(used + 1, Ordering::Release);
+        Some(core)
+    }
+
+    pub(super) fn give_core_back(&self, core: Core) {
+        self.cores.lock().push(core);
+    }
+
+    /// The slots there are.
+    pub(super) fn slots(&self) -> impl ExactSizeIterator<Item = &Arc<Slot>> + Clone {
+        // Acquire pairs with the release in `take_core`.
+        let used = self.slots_used.load(Ordering::Acquire);
+        self.slots[..used]
+            .iter()
+            .map(|slot| slot.get().expect("a prefix is filled"))
+    }
+
+    /// Whether anything is queued where others can take it.
+    pub(super) fn has_work(&self) -> bool {
+        self.slots().any(|slot| !slot.stealer.is_empty())
+            || self.seats.iter().any(|seat| !seat.inbox.is_empty())
+    }
+
+    /// After work was added: wakes a sleeper, if nobody searches already.
+    pub(super) fn notify(&self) {
+        if let Some(seat) = self.idle.seat_to_wake() {
+            self.seats[seat as usize].remote().unpark();
+        }
+    }
+
+    /// Queues a task from a thread that is no worker here.
+    pub(super) fn push_remote(&self, task: Notified) {
+        let index = self.pick_seat();
+        let seat = &self.seats[index];
+        seat.inbox.push(task);
+        match self.config.flavor {
+            Flavor::CurrentThread => seat.remote().unpark(),
+            Flavor::MultiThread => self.notify(),
+        }
+    }
+
+    /// A seat for work that comes from outside: each in turn.
+    fn pick_seat(&self) -> usize {
+        match self.seats.len() {
+            1 => 0,
+            // Relaxed: only a rough balance matters.
+            seats => self.next_seat.fetch_add(1, Ordering::Relaxed) % seats,
+        }
+    }
+
+    /// The seat whose wheel and driver serve what begins on this thread.
+    pub(crate) fn home_seat(self: &Arc<Self>) -> u32 {
+        context::with_worker(|worker| {
+            worker
+                .filter(|worker| worker.belongs_to(self))
+                .and_then(|worker| worker.seat())
+        })
+        .unwrap_or_else(|| self.pick_seat() as u32)
+    }
+
+    pub(crate) fn seat(&self, seat: u32) -> &Seat {
+        &self.seats[seat as usize]
+    }
+
+    /// Calls `f` with a seat's wheel, and wakes the seat's worker if that
+    /// must now sleep less long than it means to.
+    pub(crate) fn with_wheel<R>(
+        self: &Arc<Self>,
+        seat: u32,
+        f: impl FnOnce(&mut crate::wheel::Wheel) -> R,
+    ) -> R {
+        let is_own = context::with_worker(|worker| {
+            worker.is_some_and(|worker| worker.seat() == Some(seat) && worker.belongs_to(self))
+        });
+        let seat = self.seat(seat);
+        if is_own {
+            return seat.with_own_wheel(f);
+        }
+        let (outcome, earlier) = seat.with_wheel(f);
+        if earlier {
+            seat.remote().unpark();
+        }
+        outcome
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        // Relaxed: a flag that is looked at again and again.
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Tells every worker to stop.
+    pub(crate) fn stop(&self) {
+        // Relaxed: the unparks below are what orders it for sleepers.
+        self.is_stopping.store(true, Ordering::Relaxed);
+        for seat in &self.seats {
+            seat.remote().unpark();
+        }
+        self.vacant.wake_all();
+    }
+
+    /// Ends everything at one seat: its tasks, then its timers and driver.
+    pub(super) fn close_tasks(&self, seat: u32) {
+        self.owned.close(seat as usize);
+        self.drain();
+    }
+
+    pub(super) fn close_seat(&self, seat: u32) {
+        let mut wakes = Wakes::default();
+        self.seats[seat as usize].shut_down(&mut wakes);
+        wakes.wake_all();
+        self.drain();
+    }
+
+    /// Drops what is still queued; its tasks have ended.
+    pub(crate) fn drain(&self) {
+        for seat in &self.seats {
+            while let Some(task) = seat.inbox.pop() {
+                drop(task);
+            }
+        }
+        for slot in self.slots() {
+            drop(slot.take_lifo());
+            loop {
+                match slot.stealer.steal() {
+                    Steal::Success(task) => drop(task),
+                    Steal::Retry => {}
+                    Steal::Empty => break,
+                }
+            }
+        }
+    }
+
+    /// Looks at one seat's driver without waiting.
+    pub(super) fn poll_driver(&self, seat: u32, wakes: &mut Wakes) {
+        self.seats[seat as usize].park(Limit::NoWait, wakes);
+    }
+
+    /// How many tasks, timers and kernel registrations are alive.
+    pub(crate) fn census(&self) -> (usize, usize, usize) {
+        let timers = self.seats.iter().map(Seat::timers).sum();
+        let live = self.seats.iter().map(|seat| seat.remote().live()).sum();
+        (self.owned.len(), timers, live)
+    }
+}
+
+impl Schedule for Arc<Shared> {
+    fn schedule(&self, task: Notified) {
+        context::with_worker(|worker| match worker {
+            Some(worker) if worker.belongs_to(self) && worker.seat().is_some() => {
+                worker.push_woken(task);
+            }
+            _ => self.push_remote(task),
+        });
+    }
+
+    fn release(&self, task: &TaskRef) -> Option<TaskRef> {
+        self.owned.remove(task)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("flavor", &self.config.flavor)
+            .field("seats", &self.seats.len())
+            .field("drivers", &self.kinds)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,340 @@
+//! A worker: the loop, and what a task's wake does on a worker's thread.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crossbeam_deque::{Steal, Worker as Queue};
+use tapio_driver::{Limit, Wakes};
+
+use super::shared::Shared;
+use super::slot::Slot;
+use crate::context::{self, Entered};
+use crate::coop;
+use crate::task::Notified;
+
+/// Tasks run in a row from the LIFO slot before the queue gets its turn, so
+/// that two tasks which wake each other do not starve the rest.
+const LIFO_STREAK_MAX: u32 = 3;
+
+/// A queue and the slot through which others take from it.
+pub(super) struct Core {
+    pub(super) slot: Arc<Slot>,
+    queue: Queue<Notified>,
+}
+
+/// A thread that runs tasks.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    core: Core,
+    /// Where it works; `None` while it is relieved.
+    seat: Cell<Option<u32>>,
+    tick: Cell<u32>,
+    is_searching: Cell<bool>,
+    /// Wakes come from the driver, in a batch: they keep their order.
+    is_dispatching: Cell<bool>,
+    random: Cell<u32>,
+    wakes: RefCell<Wakes>,
+}
+
+/// Starts a thread for every seat.
+pub(crate) fn start_workers(shared: &Arc<Shared>) -> io::Result<()> {
+    for seat in 0..shared.seats.len() as u32 {
+        let core = shared.take_core().expect("there is a slot for every seat");
+        let worker = Arc::clone(shared);
+        shared
+            .pool
+            .start_worker(move || worker_thread(worker, core, seat))?;
+    }
+    Ok(())
+}
+
+/// The life of a worker's thread: as long as it finds a seat, it works.
+pub(super) fn worker_thread(shared: Arc<Shared>, core: Core, seat: u32) {
+    let worker = Rc::new(Worker::new(Arc::clone(&shared), core, seat));
+    let entered = context::set_entered(Entered::Inside);
+    let current = context::set_worker(Some(Rc::clone(&worker)));
+    let mut next = Some(seat);
+    while let Some(seat) = next {
+        worker.seat.set(Some(seat));
+        worker.run();
+        next = match worker.seat.get() {
+            // Relieved in the middle of a task, which has returned.
+            None => shared.vacant.wait_for_seat(&shared),
+            Some(seat) => {
+                worker.stop(seat);
+                None
+            }
+        };
+    }
+    drop(current);
+    drop(entered);
+    if let Some(worker) = Rc::into_inner(worker) {
+        shared.give_core_back(worker.core);
+    }
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, core: Core, seat: u32) -> Worker {
+        Worker {
+            shared,
+            core,
+            seat: Cell::new(Some(seat)),
+            tick: Cell::new(0),
+            is_searching: Cell::new(false),
+            is_dispatching: Cell::new(false),
+            random: Cell::new(seat.wrapping_mul(0x9e37_79b9) | 1),
+            wakes: RefCell::default(),
+        }
+    }
+
+    // ---- the loop, one named phase after the other -----------------------
+
+    /// Works at the seat until the runtime stops or the worker is relieved.
+    fn run(&self) {
+        while let Some(seat) = self.seat.get()
+            && !self.shared.is_stopping()
+        {
+            self.keep_fair(seat);
+            if let Some(task) = self.next_task(seat) {
+                self.run_task(task);
+            } else if let Some(task) = self.search(seat) {
+                self.run_task(task);
+            } else {
+                self.park(seat);
+            }
+        }
+    }
+
+    /// Now and then, however much work there is: looks at the driver and the
+    /// timers.
+    pub(super) fn keep_fair(&self, seat: u32) {
+        let tick = self.tick.get().wrapping_add(1);
+        self.tick.set(tick);
+        if tick % self.shared.config.event_interval == 0 {
+            self.dispatch(|wakes| self.shared.poll_driver(seat, wakes));
+        }
+    }
+
+    /// The next task that is this worker's own.
+    pub(super) fn next_task(&self, seat: u32) -> Option<Notified> {
+        let inbox = &self.shared.seat(seat).inbox;
+        if self.tick.get() % self.shared.config.inbox_interval == 0
+            && let Some(task) = inbox.pop()
+        {
+            return Some(task);
+        }
+        self.core
+            .slot
+            .take_lifo()
+            .or_else(|| self.core.queue.pop())
+            .or_else(|| inbox.pop())
+    }
+
+    /// Runs one task, and those that it and its successors put into the LIFO
+    /// slot, within one budget.
+    pub(super) fn run_task(&self, task: Notified) {
+        self.stop_searching();
+        coop::with_full(|| {
+            self.poll_once(task);
+            for _ in 0..LIFO_STREAK_MAX {
+                if self.seat.get().is_none() || !coop::has_budget() {
+                    return;
+                }
+                let Some(task) = self.core.slot.take_lifo() else {
+                    return;
+                };
+                self.poll_once(task);
+            }
+            // Behind the others this time.
+            if let Some(task) = self.core.slot.take_lifo() {
+                self.push_back(task);
+            }
+        });
+    }
+
+    /// Looks for work at the others'.
+    fn search(&self, _seat: u32) -> Option<Notified> {
+        let shared = &self.shared;
+        if shared.seats.len() == 1 && shared.slots().len() == 1 {
+            return None;
+        }
+        if !self.is_searching.get() {
+            if !shared.idle.start_searching() {
+                return None;
+            }
+            self.is_searching.set(true);
+        }
+        self.steal()
+    }
+
+    /// Sleeps until there is something to do, and takes it in.
+    pub(super) fn park(&self, seat: u32) {
+        let shared = &self.shared;
+        self.stop_searching();
+        shared.idle.sleep(seat);
+        let place = shared.seat(seat);
+        let limit = if shared.has_work() || shared.is_stopping() {
+            Limit::NoWait
+        } else {
+            place.limit()
+        };
+        let hooks = &shared.config.hooks;
+        if let Some(hook) = &hooks.before_park {
+            hook();
+        }
+        let mut wakes = self.wakes.take();
+        place.park(limit, &mut wakes);
+        if let Some(hook) = &hooks.after_unpark {
+            hook();
+        }
+        if shared.idle.wake(seat) {
+            self.is_searching.set(true);
+        }
+        self.dispatch(|into| *into = wakes);
+    }
+
+    /// The runtime stops: ends the tasks of this seat, then the seat.
+    fn stop(&self, seat: u32) {
+        self.stop_searching();
+        self.shared.stopped.wait();
+        self.shared.close_tasks(seat);
+        // Nobody's tasks run or drop any more when the drivers go.
+        self.shared.stopped.wait();
+        self.shared.close_seat(seat);
+    }
+
+    // ---- what the phases are made of --------------------------------------
+
+    fn poll_once(&self, task: Notified) {
+        if let Some(again) = task.run() {
+            self.push_back(again);
+        }
+    }
+
+    /// Wakes what `collect` collects, in order and without the LIFO slot.
+    fn dispatch(&self, collect: impl FnOnce(&mut Wakes)) {
+        let mut wakes = self.wakes.take();
+        collect(&mut wakes);
+        if !wakes.is_empty() {
+            let many = wakes.len() > 1;
+            self.is_dispatching.set(true);
+            wakes.wake_all();
+            self.is_dispatching.set(false);
+            if many {
+                self.notify();
+            }
+        }
+        self.wakes.replace(wakes);
+    }
+
+    fn steal(&self) -> Option<Notified> {
+        let slots = self.shared.slots();
+        let count = slots.len();
+        let start = self.next_random() as usize % count;
+        for slot in slots.clone().cycle().skip(start).take(count) {
+            if Arc::ptr_eq(slot, &self.core.slot) {
+                continue;
+            }
+            loop {
+                match slot.stealer.steal_batch_and_pop(&self.core.queue) {
+                    Steal::Success(task) => return Some(task),
+                    Steal::Retry => {}
+                    Steal::Empty => break,
+                }
+            }
+        }
+        self.shared.seats.iter().find_map(|seat| seat.inbox.pop())
+    }
+
+    fn stop_searching(&self) {
+        if self.is_searching.replace(false)
+            && self.shared.idle.stop_searching()
+            && self.shared.has_work()
+        {
+            self.shared.notify();
+        }
+    }
+
+    /// Wakes a sleeping worker to share what is queued here.
+    fn notify(&self) {
+        if self.shared.seats.len() > 1 {
+            self.shared.notify();
+        }
+    }
+
+    fn push_back(&self, task: Notified) {
+        if self.seat.get().is_none() {
+            return self.shared.push_remote(task);
+        }
+        self.core.queue.push(task);
+        self.notify();
+    }
+
+    /// Queues a task that was woken on this thread.
+    pub(super) fn push_woken(&self, task: Notified) {
+        if self.is_dispatching.get() {
+            self.core.queue.push(task);
+        } else if let Some(before) = self.core.slot.put_lifo(task) {
+            self.core.queue.push(before);
+            self.notify();
+        }
+    }
+
+    /// Gives the seat up, with everything that is queued.
+    pub(super) fn leave_seat(&self) -> Option<u32> {
+        let seat = self.seat.take()?;
+        let inbox = &self.shared.seat(seat).inbox;
+        while let Some(task) = self.core.slot.take_lifo().or_else(|| self.core.queue.pop()) {
+            inbox.push(task);
+        }
+        Some(seat)
+    }
+
+    pub(super) fn return_to_seat(&self, seat: u32) {
+        self.seat.set(Some(seat));
+    }
+
+    pub(crate) fn seat(&self) -> Option<u32> {
+        self.seat.get()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn belongs_to(&self, shared: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.shared, shared)
+    }
+
+    pub(super) fn into_core(self) -> Core {
+        self.core
+    }
+
+    /// Marsaglia's xorshift: good enough to spread thieves over victims.
+    fn next_random(&self) -> u32 {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.random.set(x);
+        x
+    }
+}
+
+impl Core {
+    pub(super) fn new() -> Core {
+        let queue = Queue::new_fifo();
+        Core {
+            slot: Arc::new(Slot::new(queue.stealer())),
+            queue,
+        }
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("queued", &self.queue.len()).finish()
+    }
+}

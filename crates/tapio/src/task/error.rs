@@ -1,0 +1,123 @@
+//! Why a task gave no result.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+
+use super::Id;
+
+/// A task was aborted or panicked.
+pub struct JoinError {
+    id: Id,
+    cause: Cause,
+}
+
+enum Cause {
+    Cancelled,
+    Panic(SyncPayload),
+}
+
+/// A panic's payload, which may be not `Sync`: it is only ever given out by
+/// value, except for the message, which is copied out beforehand.
+struct SyncPayload {
+    message: Option<String>,
+    payload: parking_lot::Mutex<Box<dyn Any + Send + 'static>>,
+}
+
+impl JoinError {
+    pub(crate) fn cancelled(id: Id) -> JoinError {
+        JoinError {
+            id,
+            cause: Cause::Cancelled,
+        }
+    }
+
+    pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send + 'static>) -> JoinError {
+        let message = payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&'static str>().map(|text| (*text).into()));
+        JoinError {
+            id,
+            cause: Cause::Panic(SyncPayload {
+                message,
+                payload: parking_lot::Mutex::new(payload),
+            }),
+        }
+    }
+
+    /// Whether the task was aborted, or its runtime shut down.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.cause, Cause::Cancelled)
+    }
+
+    /// Whether the task panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self.cause, Cause::Panic(_))
+    }
+
+    /// What the task panicked with, for [`std::panic::resume_unwind`].
+    ///
+    /// # Panics
+    /// When the task did not panic; see [`JoinError::try_into_panic`].
+    #[must_use]
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        self.try_into_panic()
+            .expect("`JoinError` reason is not a panic.")
+    }
+
+    /// What the task panicked with, or the error itself when it did not panic.
+    ///
+    /// # Errors
+    /// The error itself, when the task was aborted.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
+        match self.cause {
+            Cause::Panic(held) => Ok(held.payload.into_inner()),
+            Cause::Cancelled => Err(self),
+        }
+    }
+
+    /// The task's id.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.id
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Cause::Cancelled => write!(f, "task {} was cancelled", self.id),
+            Cause::Panic(held) => match &held.message {
+                Some(message) => write!(f, "task {} panicked with message {message:?}", self.id),
+                None => write!(f, "task {} panicked", self.id),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Cause::Cancelled => write!(f, "JoinError::Cancelled({:?})", self.id),
+            Cause::Panic(held) => match &held.message {
+                Some(message) => write!(f, "JoinError::Panic({:?}, {message:?}, ...)", self.id),
+                None => write!(f, "JoinError::Panic({:?}, ...)", self.id),
+            },
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> io::Error {
+        io::Error::other(match error.cause {
+            Cause::Cancelled => "task was cancelled",
+            Cause::Panic(_) => "task panicked",
+        })
+    }
+}

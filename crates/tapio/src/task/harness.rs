@@ -1,0 +1,188 @@
+//! What is done to a task: polled, ended, read. Typed once per future, called
+//! through the vtable.
+//!
+//! Every function takes a header whose cell was allocated for exactly these
+//! types, which the vtable in that header vouches for, and is alive, since
+//! the caller holds a reference. That is the safety contract of them all.
+
+#![expect(unsafe_code, reason = "untyped references are given their types back")]
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use super::cell::{Cell, Header, Schedule};
+use super::error::JoinError;
+use super::state::{Completed, EndPoll, StartPoll};
+use super::waker::borrowed_waker;
+use super::{Notified, TaskRef};
+use crate::context;
+
+/// The cell behind a header.
+///
+/// # Safety
+/// The module's contract.
+unsafe fn cell<'a, F: Future, S>(header: NonNull<Header>) -> &'a Cell<F, S> {
+    // SAFETY: the contract: right types, alive. All mutation goes through the
+    // `UnsafeCell`s inside, by the rules in `cell.rs`.
+    unsafe { header.cast::<Cell<F, S>>().as_ref() }
+}
+
+pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> bool {
+    // SAFETY: the module's contract.
+    let cell = unsafe { cell::<F, S>(header) };
+    let state = &cell.header().state;
+    match state.start_poll() {
+        StartPoll::Poll => {}
+        StartPoll::Cancel => {
+            // SAFETY: `start_poll` gave us RUNNING.
+            unsafe { cancel(cell) };
+            complete(cell, header);
+            return false;
+        }
+        StartPoll::Nothing => return false,
+        StartPoll::Dealloc => {
+            // SAFETY: that was the last reference.
+            unsafe { (cell.header().vtable.free)(header) };
+            return false;
+        }
+    }
+    let _entered = context::enter_task(cell.header().id);
+    // SAFETY: we hold a reference for as long as the borrowed waker lives.
+    let waker = unsafe { borrowed_waker(header) };
+    let mut cx = Context::from_waker(&waker);
+    // SAFETY: `start_poll` gave us RUNNING.
+    let polled = catch_unwind(AssertUnwindSafe(|| unsafe { cell.poll(&mut cx) }));
+    let output = match polled {
+        Ok(Poll::Pending) => match state.end_poll() {
+            EndPoll::Idle => return false,
+            EndPoll::Again => return true,
+            EndPoll::Cancel => {
+                // SAFETY: `end_poll` left RUNNING with us.
+                unsafe { cancel(cell) };
+                complete(cell, header);
+                return false;
+            }
+            EndPoll::Dealloc => {
+                // SAFETY: that was the last reference.
+                unsafe { (cell.header().vtable.free)(header) };
+                return false;
+            }
+        },
+        Ok(Poll::Ready(output)) => Ok(output),
+        Err(payload) => Err(JoinError::panic(cell.header().id, payload)),
+    };
+    // A future whose drop panics loses its output: that panic is the result.
+    let stored = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: we still hold RUNNING.
+        unsafe { cell.clear() };
+    }));
+    let output = match stored {
+        Ok(()) => output,
+        Err(payload) => Err(JoinError::panic(cell.header().id, payload)),
+    };
+    // SAFETY: as above; the stage is empty, so nothing is dropped here.
+    unsafe { cell.store(output) };
+    complete(cell, header);
+    false
+}
+
+/// Drops the future and stores why.
+///
+/// # Safety
+/// The caller holds RUNNING.
+unsafe fn cancel<F: Future, S: Schedule>(cell: &Cell<F, S>) {
+    let id = cell.header().id;
+    let _entered = context::enter_task(id);
+    // SAFETY: passed on to the caller.
+    let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { cell.clear() }));
+    let error = match dropped {
+        Ok(()) => JoinError::cancelled(id),
+        Err(payload) => JoinError::panic(id, payload),
+    };
+    // SAFETY: passed on to the caller.
+    unsafe { cell.store(Err(error)) };
+}
+
+/// The output is stored: tells the handle and gives up the running reference
+/// and the owning list's.
+fn complete<F: Future, S: Schedule>(cell: &Cell<F, S>, header: NonNull<Header>) {
+    let state = &cell.header().state;
+    // Whatever a foreign waker or an output's drop does, the references are
+    // given up below; its panic is of no task's making and ends here.
+    let _ = catch_unwind(AssertUnwindSafe(|| match state.complete() {
+        Completed::DropOutput => {
+            let _entered = context::enter_task(cell.header().id);
+            // SAFETY: COMPLETE without interest leaves the stage to us.
+            unsafe { cell.clear() };
+        }
+        Completed::Nobody => {}
+        Completed::WakeHandle => {
+            // SAFETY: we completed it and JOIN_WAKER was set.
+            unsafe { cell.wake_join() };
+            if state.return_join_waker() {
+                // SAFETY: the handle is gone, the field is ours.
+                unsafe { cell.clear_join_waker() };
+            }
+        }
+    }));
+    // SAFETY: the running reference, which we own, becomes a `TaskRef`.
+    let this = unsafe { TaskRef::from_raw(header) };
+    let owned = cell.scheduler.release(&this);
+    let count = if owned.is_some() { 2 } else { 1 };
+    std::mem::forget(this);
+    std::mem::forget(owned);
+    if state.drop_references(count) {
+        // SAFETY: those were the last references.
+        unsafe { (cell.header().vtable.free)(header) };
+    }
+}
+
+pub(super) unsafe fn schedule<F: Future, S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: the module's contract. The notification's reference, counted by
+    // the caller, moves into the `Notified`; the scheduler's own queue may
+    // have it run and freed before `schedule` returns, so a second reference
+    // keeps the cell, and with it the scheduler, alive until then.
+    unsafe {
+        let cell = cell::<F, S>(header);
+        cell.header().state.add_reference();
+        let guard = TaskRef::from_raw(header);
+        cell.scheduler.schedule(Notified::from_raw(header));
+        drop(guard);
+    }
+}
+
+pub(super) unsafe fn read_output<F: Future, S: Schedule>(header: NonNull<Header>, out: *mut ()) {
+    // SAFETY: the caller is the join handle of this task, so `out` points to
+    // its `Option<Result<F::Output, JoinError>>`, and it saw COMPLETE, so the
+    // stage is its own.
+    unsafe {
+        let out = out.cast::<Option<Result<F::Output, JoinError>>>();
+        *out = Some(cell::<F, S>(header).take());
+    }
+}
+
+pub(super) unsafe fn drop_output<F: Future, S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: the module's contract.
+    let cell = unsafe { cell::<F, S>(header) };
+    let _entered = context::enter_task(cell.header().id);
+    // SAFETY: the caller is the join handle and saw COMPLETE. A panic in the
+    // output's drop is contained: it would otherwise surface in whoever
+    // happened to drop a handle.
+    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { cell.clear() }));
+}
+
+pub(super) unsafe fn shut_down<F: Future, S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: the module's contract.
+    let cell = unsafe { cell::<F, S>(header) };
+    if cell.header().state.start_shutdown() {
+        // SAFETY: `start_shutdown` gave us RUNNING.
+        unsafe { cancel(cell) };
+        complete(cell, header);
+    } else {
+        // It runs elsewhere, and its thread will see that it is cancelled.
+        // SAFETY: the consumed reference.
+        drop(unsafe { TaskRef::from_raw(header) });
+    }
+}

@@ -1,0 +1,38 @@
+//! Tasks: spawning, joining, aborting.
+//!
+//! A task is one allocation (`cell`) whose state word (`state`) says who may
+//! touch what; `harness` polls it, `raw` and `waker` are references to it,
+//! `join` waits for it, `owned` lists all of a runtime's tasks. `spawn`,
+//! `set`, `local` and `task_local` are what users call.
+
+mod cell;
+mod error;
+mod harness;
+mod id;
+mod join;
+
+mod owned;
+mod raw;
+
+mod spawn;
+mod state;
+
+mod waker;
+mod yield_now;
+
+pub use self::error::JoinError;
+pub use self::id::{Id, id, try_id};
+pub use self::join::{AbortHandle, JoinHandle};
+pub use self::spawn::{block_in_place, spawn, spawn_blocking};
+pub use self::yield_now::yield_now;
+pub use crate::coop::{Unconstrained, consume_budget, unconstrained};
+
+/// The cooperative budget, under tokio's names.
+pub mod coop {
+    pub use crate::coop::{Unconstrained, consume_budget, has_budget_remaining, unconstrained};
+}
+
+pub(crate) use self::cell::{Header, Schedule};
+pub(crate) use self::owned::OwnedTasks;
+pub(crate) use self::raw::{Notified, TaskRef};
+pub(crate) use self::spawn::{new_blocking_task, new_task};

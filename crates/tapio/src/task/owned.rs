@@ -1,0 +1,68 @@
+//! The list of a runtime's tasks, so that a shutdown reaches every one.
+
+use parking_lot::Mutex;
+use slab::Slab;
+
+use super::raw::TaskRef;
+
+/// Every task that was spawned and has not ended, in shards to spread the
+/// locks: a worker enters tasks into its own.
+#[derive(Debug)]
+pub(crate) struct OwnedTasks {
+    shards: Box<[Mutex<Shard>]>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    tasks: Slab<TaskRef>,
+    is_closed: bool,
+}
+
+impl OwnedTasks {
+    pub(crate) fn new(shards: usize) -> OwnedTasks {
+        OwnedTasks {
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Enters a task. When the runtime is shutting down the task is ended
+    /// instead, and `false` is returned.
+    pub(crate) fn enter(&self, shard: usize, task: TaskRef) -> bool {
+        let index = shard % self.shards.len();
+        let mut shard = self.shards[index].lock();
+        if shard.is_closed {
+            drop(shard);
+            task.shut_down();
+            return false;
+        }
+        let entry = shard.tasks.vacant_entry();
+        task.header().set_owner(index as u32, entry.key() as u32);
+        entry.insert(task);
+        true
+    }
+
+    /// Takes a task off the list and gives back the list's reference, unless
+    /// a shutdown has taken it.
+    pub(crate) fn remove(&self, task: &TaskRef) -> Option<TaskRef> {
+        let (shard, key) = task.header().owner();
+        let mut shard = self.shards[shard as usize].lock();
+        // A task that was ended by `enter` has no key.
+        shard.tasks.try_remove(key as usize)
+    }
+
+    /// Ends every task of one shard and refuses new ones.
+    pub(crate) fn close(&self, shard: usize) {
+        let mut shard = self.shards[shard].lock();
+        shard.is_closed = true;
+        let tasks = std::mem::take(&mut shard.tasks);
+        drop(shard);
+        for (_, task) in tasks {
+            task.shut_down();
+        }
+    }
+
+    /// How many tasks are alive.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().tasks.len()).sum()
+    }
+}

@@ -1,0 +1,65 @@
+//! A thread that waits for a future it polls itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
+use std::thread::Thread;
+
+/// Parks the thread that made it; a waker that unparks it.
+#[derive(Debug)]
+pub(crate) struct ThreadParker {
+    thread: Thread,
+    is_unparked: AtomicBool,
+}
+
+impl ThreadParker {
+    pub(crate) fn new() -> ThreadParker {
+        ThreadParker {
+            thread: std::thread::current(),
+            is_unparked: AtomicBool::new(false),
+        }
+    }
+
+    /// Sleeps until somebody unparks, or did since the last call.
+    pub(crate) fn park(&self) {
+        // Acquire pairs with the release in `unpark`. The thread's own park
+        // token may be spent by others, hence the flag and the loop.
+        while !self.is_unparked.swap(false, Ordering::Acquire) {
+            std::thread::park();
+        }
+    }
+
+    pub(crate) fn unpark(&self) {
+        // Release: publishes what the waker's caller did.
+        if !self.is_unparked.swap(true, Ordering::Release) {
+            self.thread.unpark();
+        }
+    }
+}
+
+impl Wake for ThreadParker {
+    fn wake(self: Arc<Self>) {
+        self.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.unpark();
+    }
+}
+
+impl ThreadParker {
+    /// Polls `future` on this thread until it is done, sleeping in between.
+    pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        let parker = Arc::new(ThreadParker::new());
+        let waker = std::task::Waker::from(Arc::clone(&parker));
+        let mut cx = std::task::Context::from_waker(&waker);
+        loop {
+            let polled = crate::coop::with_full(|| future.as_mut().poll(&mut cx));
+            if let std::task::Poll::Ready(output) = polled {
+                return output;
+            }
+            parker.park();
+        }
+    }
+}

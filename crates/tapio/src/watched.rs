@@ -1,0 +1,335 @@
+//! An operating system object and its place at the runtime's drivers.
+//!
+//! Everything in `net`, and `AsyncFd`, is a thin layer over this. The object
+//! is tried first; only when the kernel answers "would block" is a driver
+//! asked to watch it: that of the worker which then runs, or one of the
+//! runtime's if this thread is no worker.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tapio_driver::{Direction, Event, Interest, Lane, Place, Ready, Remote, Source};
+
+use crate::coop;
+use crate::runtime::Handle;
+
+/// An object with a descriptor, watched by a driver when it must wait.
+pub(crate) struct Watched<E: AsFd> {
+    /// `None` only once taken out by `into_inner`.
+    io: Option<E>,
+    source: Arc<Source>,
+    handle: Handle,
+}
+
+impl<E: AsFd> Watched<E> {
+    /// For streams and datagrams: the driver's fastest way.
+    #[track_caller]
+    pub(crate) fn new(io: E) -> io::Result<Watched<E>> {
+        Watched::with_lane(io, Lane::Stream)
+    }
+
+    /// For listeners and foreign descriptors: closing them takes effect at
+    /// once, whatever the driver.
+    #[track_caller]
+    pub(crate) fn unheld(io: E) -> io::Result<Watched<E>> {
+        Watched::with_lane(io, Lane::Unheld)
+    }
+
+    #[track_caller]
+    fn with_lane(io: E, lane: Lane) -> io::Result<Watched<E>> {
+        let handle = Handle::with_current(Handle::clone);
+        assert!(
+            handle.is_io_enabled(),
+            "A Tokio 1.x context was found, but IO is disabled. Call `enable_io` on the runtime \
+             builder to enable IO."
+        );
+        let source = Source::new(io.as_fd().as_raw_fd(), lane);
+        Ok(Watched {
+            io: Some(io),
+            source,
+            handle,
+        })
+    }
+
+    pub(crate) fn get(&self) -> &E {
+        self.io.as_ref().expect("taken out only by `into_inner`")
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut E {
+        self.io.as_mut().expect("taken out only by `into_inner`")
+    }
+
+    /// Ends the watch and gives the object back.
+    pub(crate) fn into_inner(mut self) -> E {
+        self.source.release();
+        self.io.take().expect("taken out only here")
+    }
+
+    /// Has the driver watch the object now, and not only when it must wait.
+    pub(crate) fn register_now(&self) -> io::Result<()> {
+        for direction in Direction::BOTH {
+            if self.source.settle(direction) {
+                self.arm(direction)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the driver's word that `direction` can go on.
+    pub(crate) fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<Event>> {
+        let spent = ready!(coop::poll_proceed(cx));
+        if let Err(error) = self.settle(direction) {
+            return Poll::Ready(Err(error));
+        }
+        let event = ready!(self.source.poll_ready(cx, direction));
+        spent.made_progress();
+        Poll::Ready(check(event))
+    }
+
+    /// Takes back readiness that turned out not to be there.
+    pub(crate) fn clear(&self, event: Event, direction: Direction) -> io::Result<()> {
+        if self.source.clear(event, direction) {
+            self.arm(direction)?;
+        }
+        Ok(())
+    }
+
+    /// Tries `f` until it does not answer "would block", waiting in between.
+    ///
+    /// # Cost
+    /// One call of `f` while the object is ready; no allocation, no lock.
+    pub(crate) fn poll_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut f: impl FnMut(&E) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        let spent = ready!(coop::poll_proceed(cx));
+        loop {
+            let event = ready!(self.source.poll_ready(cx, direction));
+            let event = check(event)?;
+            match f(self.get()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.clear(event, direction)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => {
+                    spent.made_progress();
+                    return Poll::Ready(outcome);
+                }
+            }
+        }
+    }
+
+    /// As `poll_io`, for reading into `capacity` bytes of a stream: fewer
+    /// bytes than that mean that nothing is left, which spares the call that
+    /// would say so.
+    pub(crate) fn poll_read_some(
+        &self,
+        cx: &mut Context<'_>,
+        capacity: usize,
+        mut f: impl FnMut(&E) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_some(cx, Direction::Read, capacity, &mut f)
+    }
+
+    /// As `poll_read_some`, for writing `length` bytes to a stream.
+    pub(crate) fn poll_write_some(
+        &self,
+        cx: &mut Context<'_>,
+        length: usize,
+        mut f: impl FnMut(&E) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_some(cx, Direction::Write, length, &mut f)
+    }
+
+    fn poll_some(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        asked: usize,
+        f: &mut impl FnMut(&E) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let spent = ready!(coop::poll_proceed(cx));
+        loop {
+            let event = ready!(self.source.poll_ready(cx, direction));
+            let event = check(event)?;
+            match f(self.get()) {
+                Ok(done) => {
+                    // Reports come edge by edge, so what arrives from now on
+                    // is reported, if the direction is watched at all.
+                    if 0 < done && done < asked && !self.source.is_assumed(direction) {
+                        self.clear(event, direction)?;
+                    }
+                    spent.made_progress();
+                    return Poll::Ready(Ok(done));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.clear(event, direction)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Tries `f` until it does not answer "would block", waiting for
+    /// `interest` in between. Any number of futures may wait at once.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when dropped: `f` has then not succeeded.
+    pub(crate) async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut f: impl FnMut(&E) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let mut waiter = Waiter::new(&self.source);
+        loop {
+            let event = poll_fn(|cx| {
+                let spent = ready!(coop::poll_proceed(cx));
+                let event = ready!(waiter.poll(cx, interest));
+                spent.made_progress();
+                Poll::Ready(check(event))
+            })
+            .await?;
+            match f(self.get()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.clear_interest(event, interest)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Waits for the driver's word that some of `interest` is there.
+    ///
+    /// # Cancel safety
+    /// Readiness is not used up: nothing is lost when dropped.
+    pub(crate) async fn ready_event(&self, interest: Interest) -> io::Result<Event> {
+        let mut waiter = Waiter::new(&self.source);
+        poll_fn(|cx| {
+            let spent = ready!(coop::poll_proceed(cx));
+            for direction in directions(interest) {
+                self.settle(direction)?;
+            }
+            let event = ready!(waiter.poll(cx, interest));
+            spent.made_progress();
+            Poll::Ready(check(event))
+        })
+        .await
+    }
+
+    /// As `ready_event`, without what it takes to clear it.
+    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        Ok(self.ready_event(interest).await?.ready)
+    }
+
+    /// Tries `f` once if the object may be ready, without waiting.
+    pub(crate) fn try_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let event = self.source.event(interest.mask());
+        if event.ready.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match f() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear_interest(event, interest)?;
+                Err(error)
+            }
+            outcome => outcome,
+        }
+    }
+
+    pub(crate) fn clear_interest(&self, event: Event, interest: Interest) -> io::Result<()> {
+        for direction in directions(interest) {
+            self.clear(event, direction)?;
+        }
+        Ok(())
+    }
+
+    fn settle(&self, direction: Direction) -> io::Result<()> {
+        if self.source.settle(direction) {
+            self.arm(direction)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn arm(&self, direction: Direction) -> io::Result<()> {
+        self.source.arm(direction, || self.home())
+    }
+
+    /// The driver that is to watch: this worker's, if this thread is one.
+    fn home(&self) -> Arc<dyn Remote> {
+        let shared = &self.handle.shared;
+        Arc::clone(shared.seat(shared.home_seat()).remote())
+    }
+}
+
+/// The directions that an interest is about.
+fn directions(interest: Interest) -> impl Iterator<Item = Direction> {
+    let read = interest.is_readable() || interest.is_priority() || interest.is_error();
+    let read = read.then_some(Direction::Read);
+    let write = interest.is_writable().then_some(Direction::Write);
+    read.into_iter().chain(write)
+}
+
+/// A driver that is gone for good is an error for whoever waits on it.
+fn check(event: Event) -> io::Result<Event> {
+    if event.is_shutdown {
+        return Err(io::Error::other(
+            "A Tokio 1.x context was found, but it is being shutdown.",
+        ));
+    }
+    Ok(event)
+}
+
+/// A place in a source's queue, left when dropped.
+struct Waiter<'a> {
+    source: &'a Source,
+    place: Place,
+}
+
+impl<'a> Waiter<'a> {
+    fn new(source: &'a Source) -> Waiter<'a> {
+        Waiter {
+            source,
+            place: Place::default(),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, interest: Interest) -> Poll<Event> {
+        self.source.poll_queued(cx, interest, &mut self.place)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.source.leave(&mut self.place);
+    }
+}
+
+impl<E: AsFd> Drop for Watched<E> {
+    fn drop(&mut self) {
+        if self.io.is_some() {
+            self.source.release();
+        }
+    }
+}
+
+impl<E: AsFd + fmt::Debug> fmt::Debug for Watched<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.io.fmt(f)
+    }
+}
