@@ -250,7 +250,9 @@ mod tests {
     #[test]
     fn a_name_is_kept_for_the_lookup() {
         assert!(matches!(target("localhost:1"), Target::Name(name, None) if name == "localhost:1"));
-        assert!(matches!(target(("localhost", 1)), Target::Name(name, Some(1)) if name == "localhost"));
+        assert!(
+            matches!(target(("localhost", 1)), Target::Name(name, Some(1)) if name == "localhost")
+        );
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! initialised afterwards. The functions here are all of the unsafe code
 //! that this takes; whoever calls them needs none.
 
-#![expect(unsafe_code, reason = "says which part of a buffer the kernel has filled")]
+#![expect(
+    unsafe_code,
+    reason = "says which part of a buffer the kernel has filled"
+)]
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -1,6 +1,9 @@
 //! Sockets from bare descriptor numbers.
 
-#![expect(unsafe_code, reason = "FromRawFd takes a number on trust, and its method is unsafe")]
+#![expect(
+    unsafe_code,
+    reason = "FromRawFd takes a number on trust, and its method is unsafe"
+)]
 
 use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
 

@@ -24,7 +24,7 @@ macro_rules! socket {
             /// nonblocking, since it would stop a whole worker.
             #[track_caller]
             pub fn from_std(socket: $std) -> io::Result<$Socket> {
-                crate::net::sys::require_nonblocking(&socket)?;
+                sys::require_nonblocking(&socket)?;
                 $Socket::watch(socket)
             }
 
@@ -40,7 +40,7 @@ macro_rules! socket {
 
             #[track_caller]
             pub(in crate::net) fn watch(socket: $std) -> io::Result<$Socket> {
-                let io = crate::watched::Watched::$watch(socket)?;
+                let io = Watched::$watch(socket)?;
                 Ok($Socket { io })
             }
         }
@@ -202,7 +202,8 @@ macro_rules! stream {
             /// [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing is there;
             /// what the kernel answers.
             pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-                self.io.try_io(Interest::READABLE, || self.io.get().read(buf))
+                self.io
+                    .try_io(Interest::READABLE, || self.io.get().read(buf))
             }
 
             /// Reads what is there into several buffers in turn, without
@@ -211,7 +212,8 @@ macro_rules! stream {
             /// # Errors
             /// As for [`try_read`](Self::try_read).
             pub fn try_read_vectored(&self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-                self.io.try_io(Interest::READABLE, || self.io.get().read_vectored(bufs))
+                self.io
+                    .try_io(Interest::READABLE, || self.io.get().read_vectored(bufs))
             }
 
             /// Reads what is there into the spare room of `buf`, without
@@ -220,8 +222,8 @@ macro_rules! stream {
             /// # Errors
             /// As for [`try_read`](Self::try_read).
             pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-                let io = &self.io;
-                io.try_io(Interest::READABLE, || crate::net::fill::recv_buf(io.get(), buf))
+                self.io
+                    .try_io(Interest::READABLE, || fill::recv_buf(self.io.get(), buf))
             }
 
             /// Writes what there is room for, without waiting.
@@ -230,7 +232,8 @@ macro_rules! stream {
             /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is no room;
             /// what the kernel answers.
             pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-                self.io.try_io(Interest::WRITABLE, || self.io.get().write(buf))
+                self.io
+                    .try_io(Interest::WRITABLE, || self.io.get().write(buf))
             }
 
             /// Writes from several buffers in turn what there is room for,
@@ -239,8 +242,9 @@ macro_rules! stream {
             /// # Errors
             /// As for [`try_write`](Self::try_write).
             pub fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-                let io = &self.io;
-                io.try_io(Interest::WRITABLE, || crate::net::sys::send_vectored(io.get(), bufs))
+                self.io.try_io(Interest::WRITABLE, || {
+                    sys::send_vectored(self.io.get(), bufs)
+                })
             }
 
             /// Lends the stream out as a reading and a writing half, which one
@@ -262,7 +266,9 @@ macro_rules! stream {
                 cx: &mut Context<'_>,
                 buf: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
-                self.io.poll_read(cx, buf)
+                let room = buf.remaining();
+                let receive = |socket: &_| fill::recv(socket, buf, RecvFlags::empty());
+                self.io.poll_read_some(cx, room, receive).map_ok(drop)
             }
 
             pub(in crate::net) fn poll_write_shared(
@@ -270,7 +276,8 @@ macro_rules! stream {
                 cx: &mut Context<'_>,
                 buf: &[u8],
             ) -> Poll<io::Result<usize>> {
-                self.io.poll_write(cx, buf)
+                self.io
+                    .poll_write_some(cx, buf.len(), |mut socket| socket.write(buf))
             }
 
             pub(in crate::net) fn poll_write_vectored_shared(
@@ -278,11 +285,13 @@ macro_rules! stream {
                 cx: &mut Context<'_>,
                 bufs: &[io::IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                self.io.poll_write_vectored(cx, bufs)
+                let asked = bufs.iter().map(|buf| buf.len()).sum();
+                let send = |socket: &_| sys::send_vectored(socket, bufs);
+                self.io.poll_write_some(cx, asked, send)
             }
 
             pub(in crate::net) fn shut_down_write(&self) -> io::Result<()> {
-                crate::net::sys::shut_down_write(self.io.get())
+                sys::shut_down_write(self.io.get())
             }
         }
 

@@ -19,7 +19,9 @@ macro_rules! datagram {
             /// # Cost
             /// One system call when there is room.
             pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-                self.io.async_io(Interest::WRITABLE, |socket| socket.send(buf)).await
+                self.io
+                    .async_io(Interest::WRITABLE, |socket| socket.send(buf))
+                    .await
             }
 
             /// [`send`](Self::send) in the shape of a poll function. Of several
@@ -28,7 +30,8 @@ macro_rules! datagram {
             /// # Errors
             /// As for [`send`](Self::send).
             pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                self.io.poll_io(cx, Direction::Write, |socket| socket.send(buf))
+                self.io
+                    .poll_io(cx, Direction::Write, |socket| socket.send(buf))
             }
 
             /// Sends a datagram to the connected peer, without waiting.
@@ -37,7 +40,8 @@ macro_rules! datagram {
             /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is no room;
             /// otherwise as for [`send`](Self::send).
             pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
-                self.io.try_io(Interest::WRITABLE, || self.io.get().send(buf))
+                self.io
+                    .try_io(Interest::WRITABLE, || self.io.get().send(buf))
             }
 
             /// Waits, in the shape of a poll function, until something can be
@@ -64,7 +68,9 @@ macro_rules! datagram {
             /// # Cost
             /// One system call when a datagram is there.
             pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-                self.io.async_io(RECEIVABLE, |socket| socket.recv(buf)).await
+                self.io
+                    .async_io(RECEIVABLE, |socket| socket.recv(buf))
+                    .await
             }
 
             /// [`recv`](Self::recv) in the shape of a poll function. Of several
@@ -102,7 +108,9 @@ macro_rules! datagram {
             /// If the future is dropped before it is ready, nothing was
             /// received.
             pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-                self.io.async_io(RECEIVABLE, |socket| fill::recv_buf(socket, buf)).await
+                self.io
+                    .async_io(RECEIVABLE, |socket| fill::recv_buf(socket, buf))
+                    .await
             }
 
             /// Receives a datagram that is there already into the spare room of
@@ -111,7 +119,8 @@ macro_rules! datagram {
             /// # Errors
             /// As for [`try_recv`](Self::try_recv).
             pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-                self.io.try_io(RECEIVABLE, || fill::recv_buf(self.io.get(), buf))
+                self.io
+                    .try_io(RECEIVABLE, || fill::recv_buf(self.io.get(), buf))
             }
 
             /// Waits, in the shape of a poll function, until something can be
@@ -178,7 +187,9 @@ macro_rules! datagram {
                 &self,
                 buf: &mut B,
             ) -> io::Result<(usize, $Addr)> {
-                self.io.async_io(RECEIVABLE, |socket| recv_buf_from(socket, buf)).await
+                self.io
+                    .async_io(RECEIVABLE, |socket| recv_buf_from(socket, buf))
+                    .await
             }
 
             /// Receives a datagram that is there already into the spare room of
@@ -186,11 +197,9 @@ macro_rules! datagram {
             ///
             /// # Errors
             /// As for [`try_recv`](Self::try_recv).
-            pub fn try_recv_buf_from<B: BufMut>(
-                &self,
-                buf: &mut B,
-            ) -> io::Result<(usize, $Addr)> {
-                self.io.try_io(RECEIVABLE, || recv_buf_from(self.io.get(), buf))
+            pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, $Addr)> {
+                self.io
+                    .try_io(RECEIVABLE, || recv_buf_from(self.io.get(), buf))
             }
         }
 
@@ -206,10 +215,7 @@ macro_rules! datagram {
             Ok((got, $sender(sender)?))
         }
 
-        fn recv_buf_from(
-            socket: impl AsFd,
-            buf: &mut impl BufMut,
-        ) -> io::Result<(usize, $Addr)> {
+        fn recv_buf_from(socket: impl AsFd, buf: &mut impl BufMut) -> io::Result<(usize, $Addr)> {
             let (got, sender) = fill::recv_buf_from(socket, buf)?;
             Ok((got, $sender(sender)?))
         }

@@ -122,7 +122,10 @@ pub(crate) fn require_nonblocking(socket: impl AsFd) -> io::Result<()> {
              call set_nonblocking(true) on it before from_std"
         );
     }
-    Ok(rustix::fs::fcntl_setfl(&socket, flags | rustix::fs::OFlags::NONBLOCK)?)
+    Ok(rustix::fs::fcntl_setfl(
+        &socket,
+        flags | rustix::fs::OFlags::NONBLOCK,
+    )?)
 }
 
 /// Shuts a stream's write half down. A connection that is gone already counts

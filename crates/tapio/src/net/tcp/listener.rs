@@ -74,7 +74,10 @@ impl TcpListener {
     /// # Cost
     /// One system call (`accept4`) when a connection is waiting.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = self.io.async_io(Interest::READABLE, sys::accept_tcp).await?;
+        let (stream, peer) = self
+            .io
+            .async_io(Interest::READABLE, sys::accept_tcp)
+            .await?;
         Ok((TcpStream::watch(stream)?, peer))
     }
 

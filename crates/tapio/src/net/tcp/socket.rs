@@ -188,7 +188,9 @@ impl TcpSocket {
     /// # Errors
     /// What the kernel answers.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
-        self.socket.send_buffer_size().map(|size| size.try_into().unwrap_or(u32::MAX))
+        self.socket
+            .send_buffer_size()
+            .map(|size| size.try_into().unwrap_or(u32::MAX))
     }
 
     /// Sets the size of the buffer for sending (`SO_SNDBUF`).
@@ -205,7 +207,9 @@ impl TcpSocket {
     /// # Errors
     /// What the kernel answers.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
-        self.socket.recv_buffer_size().map(|size| size.try_into().unwrap_or(u32::MAX))
+        self.socket
+            .recv_buffer_size()
+            .map(|size| size.try_into().unwrap_or(u32::MAX))
     }
 
     /// Sets the size of the buffer for receiving (`SO_RCVBUF`).

@@ -127,7 +127,9 @@ impl TcpStream {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.async_io(Interest::READABLE, |socket| socket.peek(buf)).await
+        self.io
+            .async_io(Interest::READABLE, |socket| socket.peek(buf))
+            .await
     }
 
     /// [`peek`](Self::peek) in the shape of a poll function. Of several tasks
@@ -140,6 +142,8 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.io.poll_io(cx, Direction::Read, |socket| fill::recv(socket, buf, RecvFlags::PEEK))
+        self.io.poll_io(cx, Direction::Read, |socket| {
+            fill::recv(socket, buf, RecvFlags::PEEK)
+        })
     }
 }

@@ -21,7 +21,9 @@ impl UdpSocket {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.async_io(Self::RECEIVABLE, |socket| socket.peek(buf)).await
+        self.io
+            .async_io(Self::RECEIVABLE, |socket| socket.peek(buf))
+            .await
     }
 
     /// [`peek`](Self::peek) in the shape of a poll function. Of several tasks
@@ -50,7 +52,9 @@ impl UdpSocket {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.async_io(Self::RECEIVABLE, |socket| socket.peek_from(buf)).await
+        self.io
+            .async_io(Self::RECEIVABLE, |socket| socket.peek_from(buf))
+            .await
     }
 
     /// [`peek_from`](Self::peek_from) in the shape of a poll function. Of
@@ -74,7 +78,8 @@ impl UdpSocket {
     /// # Errors
     /// As for [`try_recv`](Self::try_recv).
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.try_io(Self::RECEIVABLE, || self.io.get().peek_from(buf))
+        self.io
+            .try_io(Self::RECEIVABLE, || self.io.get().peek_from(buf))
     }
 
     /// Who sent the next datagram, which stays there.
@@ -87,7 +92,9 @@ impl UdpSocket {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
-        self.io.async_io(Self::RECEIVABLE, |socket| sys::peek_sender(socket)).await
+        self.io
+            .async_io(Self::RECEIVABLE, |socket| sys::peek_sender(socket))
+            .await
     }
 
     /// [`peek_sender`](Self::peek_sender) in the shape of a poll function. Of
@@ -96,7 +103,8 @@ impl UdpSocket {
     /// # Errors
     /// As for [`recv`](Self::recv).
     pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
-        self.io.poll_io(cx, Direction::Read, |socket| sys::peek_sender(socket))
+        self.io
+            .poll_io(cx, Direction::Read, |socket| sys::peek_sender(socket))
     }
 
     /// Who sent the datagram that is there already.
@@ -104,6 +112,7 @@ impl UdpSocket {
     /// # Errors
     /// As for [`try_recv`](Self::try_recv).
     pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
-        self.io.try_io(Self::RECEIVABLE, || sys::peek_sender(self.io.get()))
+        self.io
+            .try_io(Self::RECEIVABLE, || sys::peek_sender(self.io.get()))
     }
 }

@@ -124,7 +124,9 @@ impl UdpSocket {
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
         let mut addrs = addr::resolve(addr::target(addr)).await?;
         let target = addrs.next().ok_or_else(addr::no_address)?;
-        self.io.async_io(Interest::WRITABLE, |socket| socket.send_to(buf, target)).await
+        self.io
+            .async_io(Interest::WRITABLE, |socket| socket.send_to(buf, target))
+            .await
     }
 
     /// [`send_to`](Self::send_to) in the shape of a poll function. Of several
@@ -138,7 +140,8 @@ impl UdpSocket {
         buf: &[u8],
         target: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        self.io.poll_io(cx, Direction::Write, |socket| socket.send_to(buf, target))
+        self.io
+            .poll_io(cx, Direction::Write, |socket| socket.send_to(buf, target))
     }
 
     /// Sends a datagram to `target`, without waiting.
@@ -147,7 +150,8 @@ impl UdpSocket {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is no room;
     /// otherwise what the kernel answers.
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        self.io.try_io(Interest::WRITABLE, || self.io.get().send_to(buf, target))
+        self.io
+            .try_io(Interest::WRITABLE, || self.io.get().send_to(buf, target))
     }
 
     pub(super) const RECEIVABLE: Interest = RECEIVABLE;

@@ -108,7 +108,10 @@ mod tests {
     #[test]
     fn addresses_survive_the_way_through_the_system() {
         let path = SocketAddr::named(Path::new("/run/some.sock")).unwrap();
-        assert_eq!(round(&path).as_pathname(), Some(Path::new("/run/some.sock")));
+        assert_eq!(
+            round(&path).as_pathname(),
+            Some(Path::new("/run/some.sock"))
+        );
         let name = SocketAddr::named(Path::new("\0some name")).unwrap();
         assert_eq!(round(&name).as_abstract_name(), Some(&b"some name"[..]));
         let none = SocketAddr::from(UnixDatagram::unbound().unwrap().local_addr().unwrap());

@@ -1,6 +1,9 @@
 //! Who is at the other end of a Unix stream.
 
-#![expect(unsafe_code, reason = "the peer's process may be 0, which no safe wrapper allows for")]
+#![expect(
+    unsafe_code,
+    reason = "the peer's process may be 0, which no safe wrapper allows for"
+)]
 #![expect(non_camel_case_types, reason = "tokio's names, which are C's")]
 
 use std::io;

@@ -86,7 +86,10 @@ impl UnixDatagram {
     #[track_caller]
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let (near, far) = sys::unix_pair(SocketType::DGRAM)?;
-        Ok((UnixDatagram::watch(near.into())?, UnixDatagram::watch(far.into())?))
+        Ok((
+            UnixDatagram::watch(near.into())?,
+            UnixDatagram::watch(far.into())?,
+        ))
     }
 
     /// Makes the socket at `path` the one peer of this socket.
@@ -95,12 +98,16 @@ impl UnixDatagram {
     /// What the kernel answers: `NotFound`, `ConnectionRefused`; a path too
     /// long.
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
-        self.io.get().connect_addr(SocketAddr::named(path.as_ref())?.std())
+        self.io
+            .get()
+            .connect_addr(SocketAddr::named(path.as_ref())?.std())
     }
 
     /// Sends a datagram to the socket at `target`.
     ///
-    /// Waits while that socket's queue is full, or this one's buffer.
+    /// Waits while that socket's queue is full, or this one's buffer. Only a
+    /// connected socket ([`connect`](Self::connect)) is told by Linux when a
+    /// queue that others have filled has room again.
     ///
     /// # Errors
     /// What the kernel answers: `NotFound`, `ConnectionRefused`, a datagram too

@@ -7,15 +7,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BufMut;
-use rustix::net::SocketType;
+use rustix::net::{RecvFlags, SocketType};
 use tapio_driver::Direction;
 
 use crate::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
-use crate::net::sys;
 use crate::net::unix::split::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_split, split,
 };
 use crate::net::unix::{SocketAddr, UCred};
+use crate::net::{fill, sys};
 use crate::watched::Watched;
 
 /// A stream between processes of one machine.
@@ -106,7 +106,10 @@ impl UnixStream {
     #[track_caller]
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let (near, far) = sys::unix_pair(SocketType::STREAM)?;
-        Ok((UnixStream::watch(near.into())?, UnixStream::watch(far.into())?))
+        Ok((
+            UnixStream::watch(near.into())?,
+            UnixStream::watch(far.into())?,
+        ))
     }
 
     /// The address of this end.

@@ -1,0 +1,452 @@
+//! A descriptor of the user's own, watched by the runtime.
+
+#![expect(
+    unsafe_code,
+    reason = "AsRawFd gives a number, and borrowing a number is unsafe"
+)]
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::task::{Context, Poll, ready};
+
+use tapio_driver::Direction;
+
+use crate::io::Interest;
+use crate::io::unix::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
+use crate::watched::Watched;
+
+/// A descriptor that the runtime has no type for, watched for readiness.
+///
+/// For what `epoll` can watch: sockets of foreign libraries, `inotify`,
+/// `eventfd`, `timerfd`, terminals; not for files on disk. The descriptor
+/// should be nonblocking, and nothing else in the process should watch it.
+///
+/// The pattern is: wait until ready, try, and if that would block say so
+/// through the guard and wait again. [`async_io`](Self::async_io) and the
+/// guard's [`try_io`](AsyncFdReadyGuard::try_io) do this right; who calls
+/// [`clear_ready`](AsyncFdReadyGuard::clear_ready) by hand must do so only
+/// after the descriptor answered `WouldBlock`, or it may wait for ever.
+///
+/// Dropping it ends the watch and drops the inner value, which closes the
+/// descriptor if it owns it.
+///
+/// # Examples
+/// ```
+/// use std::io::{Read, Write};
+/// use tapio::io::unix::AsyncFd;
+///
+/// # let runtime = tapio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// let (near, mut far) = std::os::unix::net::UnixStream::pair()?;
+/// near.set_nonblocking(true)?;
+/// // SAFETY: the stream owns its descriptor and goes on answering with it.
+/// let near = unsafe { AsyncFd::register(near) }?;
+///
+/// far.write_all(b"hello")?;
+/// let mut buf = [0; 16];
+/// let len = near
+///     .async_io(tapio::io::Interest::READABLE, |mut stream| stream.read(&mut buf))
+///     .await?;
+/// assert_eq!(&buf[..len], b"hello");
+/// # std::io::Result::Ok(())
+/// # })
+/// ```
+pub struct AsyncFd<T: AsRawFd> {
+    // Dropped before `inner`, so the watch ends while the descriptor is open.
+    pub(super) watched: Watched<Number>,
+    inner: T,
+}
+
+/// The number that the inner value's descriptor had when it was registered.
+#[derive(Debug)]
+pub(super) struct Number(RawFd);
+
+impl AsFd for Number {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: whoever registers the inner value promises that it keeps
+        // answering with this descriptor and that this stays open; we keep the
+        // inner value as long as the number. Should that be broken, the kernel
+        // watches another file or answers EBADF: no memory is touched.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+impl<T: AsRawFd> AsyncFd<T> {
+    /// Has the runtime watch `inner`, for reading and writing.
+    ///
+    /// # Safety
+    /// `inner` must own its descriptor or outlive whatever does: from now until
+    /// it is dropped or given back, `as_raw_fd` must answer with the same open
+    /// descriptor. (`get_mut` must not be used to replace it.)
+    ///
+    /// # Errors
+    /// What the kernel answers, with `inner`: `PermissionDenied` for a file on
+    /// disk, `AlreadyExists` if this descriptor is watched already.
+    ///
+    /// # Panics
+    /// Outside a runtime with I/O enabled.
+    #[track_caller]
+    pub unsafe fn register(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
+        AsyncFd::watch(inner)
+    }
+
+    /// [`register`](Self::register), saying what will be waited for.
+    ///
+    /// # Safety
+    /// As for [`register`](Self::register).
+    ///
+    /// # Errors
+    /// As for [`register`](Self::register).
+    ///
+    /// # Panics
+    /// Outside a runtime with I/O enabled.
+    #[track_caller]
+    pub unsafe fn register_with_interest(
+        inner: T,
+        interest: Interest,
+    ) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
+        // The kernel is asked for everything in any case: a report that nobody
+        // waits for wakes nobody.
+        let _ = interest;
+        AsyncFd::watch(inner)
+    }
+
+    #[track_caller]
+    fn watch(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
+        let registered = Watched::unheld(Number(inner.as_raw_fd()))
+            .and_then(|watched| watched.register_now().map(|()| watched));
+        match registered {
+            Ok(watched) => Ok(AsyncFd { watched, inner }),
+            Err(cause) => Err(AsyncFdRegisterError { inner, cause }),
+        }
+    }
+
+    /// The inner value.
+    pub fn get_ref(&self) -> &T {
+        &self.inner
+    }
+
+    /// The inner value.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+
+    /// Ends the watch and gives the inner value back.
+    pub fn into_inner(self) -> T {
+        let AsyncFd { watched, inner } = self;
+        drop(watched);
+        inner
+    }
+
+    /// Waits, in the shape of a poll function, until a read makes progress. Of
+    /// several tasks that poll for reading, the last one is woken.
+    ///
+    /// # Errors
+    /// If the runtime has been shut down.
+    pub fn poll_read_ready<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+        let event = ready!(self.watched.poll_ready(cx, Direction::Read))?;
+        Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event)))
+    }
+
+    /// [`poll_read_ready`](Self::poll_read_ready), with a guard that lets the
+    /// inner value be changed.
+    ///
+    /// # Errors
+    /// If the runtime has been shut down.
+    pub fn poll_read_ready_mut<'a>(
+        &'a mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
+        let event = ready!(self.watched.poll_ready(cx, Direction::Read))?;
+        Poll::Ready(Ok(AsyncFdReadyMutGuard::new(self, event)))
+    }
+
+    /// Waits, in the shape of a poll function, until a write makes progress. Of
+    /// several tasks that poll for writing, the last one is woken.
+    ///
+    /// # Errors
+    /// If the runtime has been shut down.
+    pub fn poll_write_ready<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+        let event = ready!(self.watched.poll_ready(cx, Direction::Write))?;
+        Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event)))
+    }
+
+    /// [`poll_write_ready`](Self::poll_write_ready), with a guard that lets the
+    /// inner value be changed.
+    ///
+    /// # Errors
+    /// If the runtime has been shut down.
+    pub fn poll_write_ready_mut<'a>(
+        &'a mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
+        let event = ready!(self.watched.poll_ready(cx, Direction::Write))?;
+        Poll::Ready(Ok(AsyncFdReadyMutGuard::new(self, event)))
+    }
+
+    /// Waits until the descriptor is ready for any of `interest`.
+    ///
+    /// # Errors
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn ready(&self, interest: Interest) -> io::Result<AsyncFdReadyGuard<'_, T>> {
+        let event = self.watched.ready_event(interest).await?;
+        Ok(AsyncFdReadyGuard::new(self, event))
+    }
+
+    /// [`ready`](Self::ready), with a guard that lets the inner value be
+    /// changed.
+    ///
+    /// # Errors
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn ready_mut(
+        &mut self,
+        interest: Interest,
+    ) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
+        let event = self.watched.ready_event(interest).await?;
+        Ok(AsyncFdReadyMutGuard::new(self, event))
+    }
+
+    /// Waits until a read makes progress.
+    ///
+    /// # Errors
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn readable<'a>(&'a self) -> io::Result<AsyncFdReadyGuard<'a, T>> {
+        self.ready(Interest::READABLE).await
+    }
+
+    /// [`readable`](Self::readable), with a guard that lets the inner value be
+    /// changed.
+    ///
+    /// # Errors
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn readable_mut<'a>(&'a mut self) -> io::Result<AsyncFdReadyMutGuard<'a, T>> {
+        self.ready_mut(Interest::READABLE).await
+    }
+
+    /// Waits until a write makes progress.
+    ///
+    /// # Errors
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn writable<'a>(&'a self) -> io::Result<AsyncFdReadyGuard<'a, T>> {
+        self.ready(Interest::WRITABLE).await
+    }
+
+    /// [`writable`](Self::writable), with a guard that lets the inner value be
+    /// changed.
+    ///
+    /// # Errors
+    /// If the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn writable_mut<'a>(&'a mut self) -> io::Result<AsyncFdReadyMutGuard<'a, T>> {
+        self.ready_mut(Interest::WRITABLE).await
+    }
+
+    /// Calls `call` until it no longer would block, waiting for `interest` in
+    /// between.
+    ///
+    /// # Errors
+    /// What `call` answers; if the runtime has been shut down.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the last `call` would have blocked, and so did
+    /// nothing.
+    pub async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut call: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.watched.async_io(interest, |_| call(&self.inner)).await
+    }
+
+    /// [`async_io`](Self::async_io), letting the inner value be changed.
+    ///
+    /// # Errors
+    /// As for [`async_io`](Self::async_io).
+    ///
+    /// # Cancel safety
+    /// As for [`async_io`](Self::async_io).
+    pub async fn async_io_mut<R>(
+        &mut self,
+        interest: Interest,
+        mut call: impl FnMut(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let inner = &mut self.inner;
+        self.watched.async_io(interest, |_| call(inner)).await
+    }
+
+    /// Calls `call` if the descriptor is ready for `interest`.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when it is not ready (`call`
+    /// is not made then); otherwise what `call` answers.
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        call: impl FnOnce(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.watched.try_io(interest, || call(&self.inner))
+    }
+
+    /// [`try_io`](Self::try_io), letting the inner value be changed.
+    ///
+    /// # Errors
+    /// As for [`try_io`](Self::try_io).
+    pub fn try_io_mut<R>(
+        &mut self,
+        interest: Interest,
+        call: impl FnOnce(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let inner = &mut self.inner;
+        self.watched.try_io(interest, || call(inner))
+    }
+}
+
+/// tokio's older constructors, which promise on the caller's behalf what
+/// [`AsyncFd::register`] asks the caller to promise.
+impl<T: AsRawFd> AsyncFd<T> {
+    /// See [`register`](Self::register).
+    ///
+    /// # Errors
+    /// As for [`register`](Self::register).
+    ///
+    /// # Panics
+    /// Outside a runtime with I/O enabled.
+    #[track_caller]
+    #[deprecated = "does not ask that the descriptor stay open: use `AsyncFd::register`"]
+    pub fn new(inner: T) -> io::Result<AsyncFd<T>> {
+        Ok(AsyncFd::watch(inner)?)
+    }
+
+    /// See [`register_with_interest`](Self::register_with_interest).
+    ///
+    /// # Errors
+    /// As for [`register`](Self::register).
+    ///
+    /// # Panics
+    /// Outside a runtime with I/O enabled.
+    #[track_caller]
+    #[deprecated = "does not ask that the descriptor stay open: use `AsyncFd::register_with_interest`"]
+    pub fn with_interest(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+        let _ = interest;
+        Ok(AsyncFd::watch(inner)?)
+    }
+
+    /// See [`register`](Self::register).
+    ///
+    /// # Errors
+    /// As for [`register`](Self::register).
+    ///
+    /// # Panics
+    /// Outside a runtime with I/O enabled.
+    #[track_caller]
+    #[deprecated = "does not ask that the descriptor stay open: use `AsyncFd::register`"]
+    pub fn try_new(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
+        AsyncFd::watch(inner)
+    }
+
+    /// See [`register_with_interest`](Self::register_with_interest).
+    ///
+    /// # Errors
+    /// As for [`register`](Self::register).
+    ///
+    /// # Panics
+    /// Outside a runtime with I/O enabled.
+    #[track_caller]
+    #[deprecated = "does not ask that the descriptor stay open: use `AsyncFd::register_with_interest`"]
+    pub fn try_with_interest(
+        inner: T,
+        interest: Interest,
+    ) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
+        let _ = interest;
+        AsyncFd::watch(inner)
+    }
+}
+
+impl<T: AsRawFd> AsRawFd for AsyncFd<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+}
+
+impl<T: AsRawFd> AsFd for AsyncFd<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the inner value is borrowed for as long as the descriptor,
+        // and keeps it open: see `Number`.
+        unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+    }
+}
+
+impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFd")
+            .field("inner", &self.inner)
+            .finish()
+    }
+}
+
+/// Why a descriptor cannot be watched, and the value that it came in.
+pub struct AsyncFdRegisterError<T> {
+    inner: T,
+    cause: io::Error,
+}
+
+/// tokio's old name for [`AsyncFdRegisterError`].
+#[doc(hidden)]
+#[deprecated = "renamed: use `AsyncFdRegisterError`"]
+pub type AsyncFdTryNewError<T> = AsyncFdRegisterError<T>;
+
+impl<T> AsyncFdRegisterError<T> {
+    /// The value, and the error.
+    pub fn into_parts(self) -> (T, io::Error) {
+        (self.inner, self.cause)
+    }
+}
+
+impl<T> fmt::Display for AsyncFdRegisterError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl<T> fmt::Debug for AsyncFdRegisterError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl<T> Error for AsyncFdRegisterError<T> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+impl<T> From<AsyncFdRegisterError<T>> for io::Error {
+    fn from(error: AsyncFdRegisterError<T>) -> io::Error {
+        error.cause
+    }
+}
