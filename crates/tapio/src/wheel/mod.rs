@@ -18,9 +18,9 @@
 //! ```
 //!
 //! That rule makes the place of a timer a function of its tick and the wheel's
-//! time, so an entry stores no place and fits in half a cache line; and it
-//! makes the first occupied slot of the lowest occupied level the next one to
-//! be reached, so two `trailing_zeros` find it and empty ticks cost nothing.
+//! time, so nobody has to remember it; and it makes the first occupied slot of
+//! the lowest occupied level the next one to be reached, so two
+//! `trailing_zeros` find it and empty ticks cost nothing.
 //!
 //! `ticks` counts, `entries` stores, `slots` places, `timers` is the wheel.
 

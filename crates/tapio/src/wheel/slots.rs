@@ -1,6 +1,6 @@
 //! Where a timer waits: levels of slots, and which of them are occupied.
 
-use super::entries::{Entries, List};
+use super::entries::{Entries, Entry, List};
 
 const DIGIT_BITS: u32 = 6;
 const SLOTS: usize = 1 << DIGIT_BITS;
@@ -20,7 +20,10 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) const DUE: Place = Place { row: DUE_ROW, column: 0 };
+    pub(super) const DUE: Place = Place {
+        row: DUE_ROW,
+        column: 0,
+    };
 
     /// Where a timer for `tick` waits when the wheel has reached `time`.
     ///
@@ -34,10 +37,16 @@ impl Place {
         let highest_bit = u64::BITS - 1 - (tick ^ time).leading_zeros();
         let level = highest_bit / DIGIT_BITS;
         if level >= LEVELS {
-            return Place { row: FAR_ROW, column: 0 };
+            return Place {
+                row: FAR_ROW,
+                column: 0,
+            };
         }
         let column = (tick >> (level * DIGIT_BITS)) as usize % SLOTS;
-        Place { row: level as usize + 1, column }
+        Place {
+            row: level as usize + 1,
+            column,
+        }
     }
 
     /// The tick at which this place is reached by a wheel that stands at `time`.
@@ -78,7 +87,11 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) fn new() -> Slots {
-        Slots { lists: [List::EMPTY; ROWS * SLOTS], columns: [0; ROWS], rows: 0 }
+        Slots {
+            lists: [List::EMPTY; ROWS * SLOTS],
+            columns: [0; ROWS],
+            rows: 0,
+        }
     }
 
     /// The occupied place that is reached first: rows and columns are ordered
@@ -99,37 +112,39 @@ impl Slots {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, place: Place, entries: &mut Entries, id: u32) {
-        self.lists[place.index()].push(entries, id);
+    pub(super) fn push(&mut self, place: Place, entries: &mut Entries, entry: Entry) {
+        entries.push(&mut self.lists[place.index()], entry);
         self.columns[place.row] |= 1 << place.column;
         self.rows |= 1 << place.row;
     }
 
+    /// Takes a timer out of the place in which it lies.
     #[inline]
-    pub(super) fn unlink(&mut self, place: Place, entries: &mut Entries, id: u32) {
+    pub(super) fn take(&mut self, place: Place, entries: &mut Entries, id: u32) -> Entry {
         let list = &mut self.lists[place.index()];
-        list.unlink(entries, id);
+        let entry = entries.take(list, id);
         if list.is_empty() {
             self.mark_empty(place);
         }
-    }
-
-    /// Adds a whole list to a place.
-    #[inline]
-    pub(super) fn append(&mut self, place: Place, entries: &mut Entries, list: List) {
-        if list.is_empty() {
-            return;
-        }
-        self.lists[place.index()].append(entries, list);
-        self.columns[place.row] |= 1 << place.column;
-        self.rows |= 1 << place.row;
+        entry
     }
 
     /// Empties a place.
     #[inline]
-    pub(super) fn take(&mut self, place: Place) -> List {
+    pub(super) fn take_all(&mut self, place: Place) -> List {
         self.mark_empty(place);
         std::mem::replace(&mut self.lists[place.index()], List::EMPTY)
+    }
+
+    /// Puts a list into a place, which is empty.
+    #[inline]
+    pub(super) fn put_all(&mut self, place: Place, list: List) {
+        debug_assert!(self.lists[place.index()].is_empty());
+        if !list.is_empty() {
+            self.lists[place.index()] = list;
+            self.columns[place.row] |= 1 << place.column;
+            self.rows |= 1 << place.row;
+        }
     }
 
     #[inline]

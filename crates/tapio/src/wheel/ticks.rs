@@ -24,7 +24,10 @@ impl Ticks {
     #[inline]
     pub(super) fn at_or_after(self, deadline: Instant) -> u64 {
         let since = deadline.saturating_duration_since(self.start);
-        in_ticks(since.as_secs(), since.subsec_nanos().div_ceil(NANOS_PER_TICK))
+        in_ticks(
+            since.as_secs(),
+            since.subsec_nanos().div_ceil(NANOS_PER_TICK),
+        )
     }
 
     /// The last tick that `now` has reached.
@@ -52,5 +55,7 @@ impl Ticks {
 
 #[inline]
 fn in_ticks(secs: u64, ticks_of_second: u32) -> u64 {
-    secs.saturating_mul(1000).saturating_add(u64::from(ticks_of_second)).min(LAST)
+    secs.saturating_mul(1000)
+        .saturating_add(u64::from(ticks_of_second))
+        .min(LAST)
 }

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use tapio_driver::Wakes;
 
-use super::entries::{Entries, HANDED_OUT, List, NONE};
+use super::entries::{Entries, Entry, List};
 use super::slots::{Place, Slots};
 use super::ticks::Ticks;
 
-/// How many wakers one `advance` hands out. Half a million timers for one
+/// How many timers one `advance` hands out. Half a million of them for one
 /// moment must neither hold the lock nor fill memory with wakers in one go;
 /// what is left is due at once.
 const HANDED_OUT_AT_ONCE: usize = 4096;
@@ -95,70 +95,91 @@ impl Wheel {
         if tick <= self.time {
             return Err(Refused::Due(waker));
         }
-        let id = self.entries.add(tick, waker);
-        self.slots.push(Place::of(tick, self.time), &mut self.entries, id);
+        let id = self.entries.claim();
+        self.place(Entry { waker, tick, id });
         Ok(TimerKey(id))
+    }
+
+    #[inline]
+    fn place(&mut self, entry: Entry) {
+        self.slots
+            .push(Place::of(entry.tick, self.time), &mut self.entries, entry);
     }
 
     /// Says what became of a timer, and takes it out once it fired.
     #[inline]
     pub(crate) fn check(&mut self, key: TimerKey, waker: &Waker) -> Outcome {
-        let entry = self.entries.get(key.0);
         if self.is_shut_down {
             return Outcome::ShutDown(self.remove(key));
         }
-        if entry.tick <= self.time {
-            return Outcome::Fired(self.remove(key));
+        match self.waiting(&key) {
+            None => Outcome::Fired(self.remove(key)),
+            Some(Entry {
+                waker: Some(known), ..
+            }) if known.will_wake(waker) => Outcome::Waiting(key),
+            Some(_) => Outcome::WakesAnother(key),
         }
-        match &entry.waker {
-            Some(known) if known.will_wake(waker) => Outcome::Waiting(key),
-            _ => Outcome::WakesAnother(key),
-        }
+    }
+
+    /// The timer, if it is not due yet. One that is due has fired, whether its
+    /// waker was handed out already or not.
+    #[inline]
+    fn waiting(&self, key: &TimerKey) -> Option<&Entry> {
+        self.entries
+            .get(key.0)
+            .filter(|entry| entry.tick > self.time)
     }
 
     /// Whether the timer fired.
     pub(crate) fn has_fired(&self, key: &TimerKey) -> bool {
-        self.entries.get(key.0).tick <= self.time
+        self.waiting(key).is_none()
     }
 
-    /// Has the timer wake `waker`, and gives the one before back. If the timer
-    /// fired meanwhile nobody is woken: `check` again.
+    /// Has the timer wake `waker`, and gives the one before back, or the new
+    /// one if the timer fired meanwhile: `check` again.
     pub(crate) fn set_waker(&mut self, key: &TimerKey, waker: Waker) -> Option<Waker> {
-        self.entries.get_mut(key.0).waker.replace(waker)
+        match self.entries.get_mut(key.0) {
+            Some(entry) => entry.waker.replace(waker),
+            None => Some(waker),
+        }
     }
 
-    /// Moves a timer to another deadline, with its waker if it has not fired.
-    /// A timer that is due thereby leaves the wheel; its waker is to be woken.
+    /// Moves a timer to another deadline, with its waker if that was not
+    /// handed out.
     ///
     /// # Errors
-    /// The timer is due, or the wheel was shut down.
+    /// The timer is due, or the wheel was shut down. It left the wheel; the
+    /// waker of one that is due is to be woken.
     pub(crate) fn reset(&mut self, key: TimerKey, deadline: Instant) -> Result<TimerKey, Refused> {
+        let id = key.0;
+        let tick = self.ticks.at_or_after(deadline);
         if self.is_shut_down {
             return Err(Refused::ShutDown(self.remove(key)));
         }
-        let tick = self.ticks.at_or_after(deadline);
         if tick <= self.time {
             return Err(Refused::Due(self.remove(key)));
         }
-        self.unlink(key.0);
-        self.entries.get_mut(key.0).tick = tick;
-        self.slots.push(Place::of(tick, self.time), &mut self.entries, key.0);
+        let waker = self.take(id).and_then(|entry| entry.waker);
+        self.place(Entry { waker, tick, id });
         Ok(key)
     }
 
     /// Takes a timer out, fired or not.
     #[inline]
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
-        self.unlink(key.0);
-        self.entries.release(key.0)
+        let entry = self.take(key.0);
+        self.entries.release(key.0);
+        entry.and_then(|entry| entry.waker)
     }
 
+    /// Takes a timer out of its list; `None` if it was handed out.
     #[inline]
-    fn unlink(&mut self, id: u32) {
-        let tick = self.entries.get(id).tick;
-        if tick != HANDED_OUT {
-            self.slots.unlink(Place::of(tick, self.time), &mut self.entries, id);
-        }
+    fn take(&mut self, id: u32) -> Option<Entry> {
+        let tick = self.entries.get(id)?.tick;
+        Some(
+            self.slots
+                .take(Place::of(tick, self.time), &mut self.entries, id),
+        )
     }
 
     /// The tick at which the wheel wants to be advanced, never later than the
@@ -167,12 +188,10 @@ impl Wheel {
     #[inline]
     pub(crate) fn next_tick(&self) -> Option<u64> {
         let place = self.slots.first()?;
-        // A timer that is alone in its slot need not be woken for on its way
-        // down: a program with few timers wakes for each of them once.
-        Some(match self.slots.list(place).only() {
-            Some(id) => self.entries.get(id).tick,
-            None => place.begins(self.time),
-        })
+        // A few timers in a slot need not be woken for on their way down: a
+        // program with few timers wakes for each of them once.
+        let first = self.entries.first_tick_of_few(self.slots.list(place));
+        Some(first.unwrap_or_else(|| place.begins(self.time)))
     }
 
     /// When the wheel wants to be advanced; see [`Wheel::next_tick`].
@@ -195,16 +214,16 @@ impl Wheel {
                 break;
             }
             if place == Place::DUE {
-                self.hand_out(&mut room, wakes);
+                room = self.hand_out(room, wakes);
                 if room == 0 {
                     return;
                 }
                 continue;
             }
             self.time = begins;
-            let list = self.slots.take(place);
+            let list = self.slots.take_all(place);
             if place.is_one_tick() {
-                self.slots.append(Place::DUE, &mut self.entries, list);
+                self.slots.put_all(Place::DUE, list);
             } else {
                 self.cascade(list);
             }
@@ -215,37 +234,38 @@ impl Wheel {
         self.entries.shrink_if_idle();
     }
 
-    fn cascade(&mut self, list: List) {
-        let mut id = list.head;
-        while id != NONE {
-            let entry = self.entries.get(id);
-            let next = entry.next;
-            self.slots.push(Place::of(entry.tick, self.time), &mut self.entries, id);
-            id = next;
+    fn cascade(&mut self, mut list: List) {
+        let (slots, time) = (&mut self.slots, self.time);
+        while !list.is_empty() {
+            self.entries.drain_chunk(&mut list, |entries, entry| {
+                slots.push(Place::of(entry.tick, time), entries, entry);
+            });
         }
     }
 
-    fn hand_out(&mut self, room: &mut usize, wakes: &mut Wakes) {
-        let mut list = self.slots.take(Place::DUE);
-        while list.head != NONE && *room > 0 {
-            let entry = self.entries.get_mut(list.head);
-            entry.tick = HANDED_OUT;
-            list.head = entry.next;
-            if let Some(waker) = entry.waker.take() {
-                wakes.push(waker);
-                *room -= 1;
-            }
+    /// Hands out what is due, no more than about `room`, and says how much
+    /// room is left.
+    fn hand_out(&mut self, mut room: usize, wakes: &mut Wakes) -> usize {
+        let mut list = self.slots.take_all(Place::DUE);
+        while !list.is_empty() && room > 0 {
+            let handed_out = self.entries.drain_chunk(&mut list, |_, entry| {
+                if let Some(waker) = entry.waker {
+                    wakes.push(waker);
+                }
+            });
+            room = room.saturating_sub(handed_out);
         }
-        if list.head != NONE {
-            self.entries.get_mut(list.head).prev = NONE;
-            self.slots.append(Place::DUE, &mut self.entries, list);
-        }
+        self.slots.put_all(Place::DUE, list);
+        room
     }
 
     /// Wakes everybody: their next `check` says that it is over.
     pub(crate) fn shut_down(&mut self, wakes: &mut Wakes) {
         self.is_shut_down = true;
-        self.slots = Slots::new();
-        self.entries.hand_out_all(|waker| wakes.push(waker));
+        while let Some(place) = self.slots.first() {
+            let list = self.slots.take_all(place);
+            self.slots.put_all(Place::DUE, list);
+            self.hand_out(usize::MAX, wakes);
+        }
     }
 }
