@@ -29,7 +29,7 @@ let moreOlder = false;
 let loadingOlder = false;
 let unreadFrom = null;            // the first message that was unread when the room was opened
 const settling = new Map();       // seq -> element of a message that is stored but not yet shown
-const read = store.get("read") ?? {};
+let read = {};                    // room -> the newest seq that this person has seen
 
 const link = new Link("hangout.outbox", { state: showState, event: receive, outbox: showPending });
 
@@ -41,6 +41,7 @@ function receive(frame) {
       limits = frame.limits;
       name = frame.name;
       tab.name = name;
+      read = store.get(`read:${name}`) ?? {};
       rooms.clear();
       for (const summary of frame.rooms) rooms.set(summary.name, summary);
       showMe();
@@ -204,11 +205,11 @@ function unreadIn(summary) {
 }
 
 function markRead(where, seq) {
-  if (read[where] !== undefined && read[where] >= seq) return;
-  // Other tabs mark things read too.
-  Object.assign(read, store.get("read"));
+  if (read[where] >= seq) return;
+  // Other tabs of the same person mark things read too.
+  Object.assign(read, store.get(`read:${name}`));
   read[where] = Math.max(read[where] ?? 0, seq);
-  store.set("read", read);
+  store.set(`read:${name}`, read);
 }
 
 // What is on the screen of somebody who is looking has been read.
@@ -282,6 +283,7 @@ function append(message) {
   decorate(item, last, message);
   messages.push(message);
   $("messages").append(item);
+  if (!last) showOlderNote();
 }
 
 function messageElement(message) {
@@ -328,6 +330,8 @@ function showOlder(page) {
     return item;
   });
   const log = $("log");
+  // Old messages are not news to be read out.
+  log.setAttribute("aria-busy", "true");
   const below = log.scrollHeight - log.scrollTop;
   $("messages").prepend(...items);
   if (first && older.length) {
@@ -336,6 +340,7 @@ function showOlder(page) {
   messages = [...older, ...messages];
   showOlderNote();
   log.scrollTop = log.scrollHeight - below;
+  log.removeAttribute("aria-busy");
   watchTop();
 }
 
@@ -468,7 +473,8 @@ $("hello-form").addEventListener("submit", (event) => {
   name = chosen;
   showMe();
   link.start(name);
-  $("text").focus();
+  // On a phone the focus would bring up the keyboard over what there is to read.
+  if (!coarse.matches) $("text").focus();
 });
 // Without a name there is nothing to go back to.
 $("hello").addEventListener("cancel", (event) => { if (!link.online) event.preventDefault(); });
@@ -535,8 +541,8 @@ addEventListener("hashchange", () => {
   if (rooms.has(asked)) enter(asked);
 });
 addEventListener("storage", (event) => {
-  if (event.key !== "hangout.read") return;
-  Object.assign(read, store.get("read"));
+  if (event.key !== `hangout.read:${name}`) return;
+  Object.assign(read, store.get(`read:${name}`));
   showRooms();
 });
 
@@ -552,7 +558,7 @@ for (const [button, panel] of panels) {
     $(panel).classList.add("open");
     $(button).setAttribute("aria-expanded", "true");
     $("backdrop").hidden = false;
-    $(panel).querySelector("button, input")?.focus();
+    $(panel).querySelector(".close").focus();
   });
 }
 
@@ -565,6 +571,7 @@ function closePanels() {
   $("backdrop").hidden = true;
 }
 
+for (const button of document.querySelectorAll(".close")) button.addEventListener("click", closePanels);
 $("backdrop").addEventListener("click", closePanels);
 addEventListener("keydown", (event) => { if (event.key === "Escape") closePanels(); });
 addEventListener("resize", () => { if (atBottom()) toBottom(); });

@@ -225,14 +225,18 @@ async fn interrupted(
 }
 
 fn parse(text: &str) -> Incoming {
-    match serde_json::from_str(text) {
-        Ok(request) => Incoming::Request(request),
-        Err(error) if error.is_data() => Incoming::Problem(Problem::new(
+    let problem = match serde_json::from_str(text) {
+        Ok(request) => return Incoming::Request(request),
+        Err(error) if error.is_data() && !text.trim_start().starts_with('{') => Problem::new(
             Code::BadRequest,
-            format!("not a request: {error}"),
-        )),
-        Err(error) => Incoming::Problem(Problem::new(Code::BadJson, format!("not JSON: {error}"))),
-    }
+            r#"a request is a JSON object, such as {"type":"ping"}"#,
+        ),
+        Err(error) if error.is_data() => {
+            Problem::new(Code::BadRequest, format!("not a request: {error}"))
+        }
+        Err(error) => Problem::new(Code::BadJson, format!("not JSON: {error}")),
+    };
+    Incoming::Problem(problem)
 }
 
 /// A close frame has room for 123 bytes.
