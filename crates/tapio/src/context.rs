@@ -34,6 +34,9 @@ pub(crate) enum Entered {
     Outside,
     /// It drives futures: blocking it is a mistake.
     Inside,
+    /// As `Inside`, and nobody could take over what it drives: tasks of a
+    /// `LocalSet` or of a `current_thread` runtime.
+    Pinned,
 }
 
 impl Hot {
@@ -96,6 +99,15 @@ pub(crate) fn set_entered(entered: Entered) -> EnteredGuard {
     EnteredGuard {
         outer: HOT.with(|hot| hot.entered.replace(entered)),
     }
+}
+
+/// Marks what this thread drives as pinned to it until the guard is dropped;
+/// a thread that drives nothing of ours may block all the same.
+pub(crate) fn set_pinned() -> EnteredGuard {
+    set_entered(match entered() {
+        Entered::Outside => Entered::Outside,
+        Entered::Inside | Entered::Pinned => Entered::Pinned,
+    })
 }
 
 pub(crate) struct EnteredGuard {

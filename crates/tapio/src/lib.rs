@@ -12,6 +12,7 @@
 //! - [`net`]: TCP, UDP, Unix sockets
 //! - [`io`]: the traits, and [`io::unix::AsyncFd`] for other descriptors
 //! - [`sync`]: locks and channels
+//! - [`signal`]: ctrl-c and its like
 //! - [`runtime`]: building and ending a runtime by hand
 //! - [`main`] and [`test`](macro@test): runtimes by attribute
 //!
@@ -33,7 +34,7 @@ mod wheel;
 pub mod io;
 pub mod net;
 pub mod runtime;
-
+pub mod signal;
 pub mod sync;
 pub mod task;
 pub mod time;

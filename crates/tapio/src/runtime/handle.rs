@@ -71,7 +71,9 @@ impl Handle {
         let current = CURRENT.try_with(|current| current.borrow().handle.clone());
         match current {
             Ok(Some(handle)) => Ok(handle),
-            Ok(None) => Err(TryCurrentError { is_torn_down: false }),
+            Ok(None) => Err(TryCurrentError {
+                is_torn_down: false,
+            }),
             Err(_) => Err(TryCurrentError { is_torn_down: true }),
         }
     }
@@ -188,7 +190,10 @@ impl Handle {
         let _inside = enter_blocking();
         let _entered = self.enter();
         match self.shared.flavor() {
-            Flavor::CurrentThread => scheduler::block_on_current(&self.shared, future),
+            Flavor::CurrentThread => {
+                let _pinned = context::set_pinned();
+                scheduler::block_on_current(&self.shared, future)
+            }
             Flavor::MultiThread => ThreadParker::block_on(future),
         }
     }
@@ -247,14 +252,24 @@ impl TryCurrentError {
 
 impl fmt::Display for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_torn_down { TORN_DOWN } else { NO_RUNTIME })
+        f.write_str(if self.is_torn_down {
+            TORN_DOWN
+        } else {
+            NO_RUNTIME
+        })
     }
 }
 
 impl fmt::Debug for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.is_torn_down { "ThreadLocalDestroyed" } else { "NoContext" };
-        f.debug_struct("TryCurrentError").field("kind", &kind).finish()
+        let kind = if self.is_torn_down {
+            "ThreadLocalDestroyed"
+        } else {
+            "NoContext"
+        };
+        f.debug_struct("TryCurrentError")
+            .field("kind", &kind)
+            .finish()
     }
 }
 
@@ -268,6 +283,8 @@ impl fmt::Debug for EnterGuard<'_> {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("shared", &self.shared).finish()
+        f.debug_struct("Handle")
+            .field("shared", &self.shared)
+            .finish()
     }
 }

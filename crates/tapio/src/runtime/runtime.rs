@@ -107,7 +107,7 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         let shared = &self.handle.shared;
-        let is_inside = context::entered() == Entered::Inside;
+        let is_inside = context::entered() != Entered::Outside;
         if is_inside && self.patience != Some(Duration::ZERO) && !std::thread::panicking() {
             // Ended all the same, in the background, before the panic.
             shared.stop();
@@ -124,7 +124,11 @@ impl Drop for Runtime {
                 shared.close_current();
             }
         }
-        let patience = if is_inside { Some(Duration::ZERO) } else { self.patience };
+        let patience = if is_inside {
+            Some(Duration::ZERO)
+        } else {
+            self.patience
+        };
         if shared.pool.shut_down(patience) {
             shared.drain();
         } else if patience != Some(Duration::ZERO) {
@@ -136,6 +140,8 @@ impl Drop for Runtime {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("handle", &self.handle).finish()
+        f.debug_struct("Runtime")
+            .field("handle", &self.handle)
+            .finish()
     }
 }

@@ -33,10 +33,11 @@ impl JoinError {
     }
 
     pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send + 'static>) -> JoinError {
-        let message = payload
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| payload.downcast_ref::<&'static str>().map(|text| (*text).into()));
+        let message = payload.downcast_ref::<String>().cloned().or_else(|| {
+            payload
+                .downcast_ref::<&'static str>()
+                .map(|text| (*text).into())
+        });
         JoinError {
             id,
             cause: Cause::Panic(SyncPayload {

@@ -131,8 +131,8 @@ fn complete<F: Future, S: Schedule>(cell: &Cell<F, S>, header: NonNull<Header>) 
     let this = unsafe { TaskRef::from_raw(header) };
     let owned = cell.scheduler.release(&this);
     let count = if owned.is_some() { 2 } else { 1 };
-    std::mem::forget(this);
-    std::mem::forget(owned);
+    this.into_raw();
+    owned.map(TaskRef::into_raw);
     if state.drop_references(count) {
         // SAFETY: those were the last references.
         unsafe { (cell.header().vtable.free)(header) };

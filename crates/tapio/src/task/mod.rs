@@ -10,26 +10,39 @@ mod error;
 mod harness;
 mod id;
 mod join;
-
+mod local;
 mod owned;
 mod raw;
-
+mod set;
 mod spawn;
 mod state;
-
+mod task_local;
 mod waker;
 mod yield_now;
 
 pub use self::error::JoinError;
 pub use self::id::{Id, id, try_id};
 pub use self::join::{AbortHandle, JoinHandle};
+pub use self::local::{LocalEnterGuard, LocalSet, spawn_local};
+pub use self::set::JoinSet;
 pub use self::spawn::{block_in_place, spawn, spawn_blocking};
+pub use self::task_local::{AccessError, LocalKey};
 pub use self::yield_now::yield_now;
 pub use crate::coop::{Unconstrained, consume_budget, unconstrained};
 
 /// The cooperative budget, under tokio's names.
 pub mod coop {
     pub use crate::coop::{Unconstrained, consume_budget, has_budget_remaining, unconstrained};
+}
+
+/// Futures that this module's functions return.
+pub mod futures {
+    pub use super::task_local::TaskLocalFuture;
+}
+
+/// Sets of tasks, under tokio's path.
+pub mod join_set {
+    pub use super::set::JoinSet;
 }
 
 pub(crate) use self::cell::{Header, Schedule};

@@ -63,6 +63,9 @@ impl OwnedTasks {
 
     /// How many tasks are alive.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().tasks.len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().tasks.len())
+            .sum()
     }
 }

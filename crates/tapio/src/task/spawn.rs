@@ -11,6 +11,7 @@ use super::cell::{Cell, Schedule};
 use super::id::Id;
 use super::join::JoinHandle;
 use super::raw::{Notified, TaskRef};
+use crate::context::{self, Entered};
 use crate::coop;
 use crate::runtime::Handle;
 use crate::scheduler;
@@ -60,12 +61,17 @@ where
 /// that may be moved, [`spawn_blocking`] is the better choice.
 ///
 /// # Panics
-/// On a `current_thread` runtime, which has nobody to take over.
+/// On a `current_thread` runtime and inside of a
+/// [`LocalSet`](super::LocalSet), which have nobody to take over.
 #[track_caller]
 pub fn block_in_place<F, R>(f: F) -> R
 where
     F: FnOnce() -> R,
 {
+    assert!(
+        context::entered() != Entered::Pinned,
+        "can call blocking only when running on the multi-threaded runtime"
+    );
     scheduler::block_in_place(f)
 }
 

@@ -103,7 +103,7 @@ pub(super) enum Completed {
 impl State {
     pub(super) fn new(references: usize) -> State {
         State(AtomicUsize::new(
-            references * REF | NOTIFIED | JOIN_INTEREST,
+            (references * REF) | NOTIFIED | JOIN_INTEREST,
         ))
     }
 
@@ -116,7 +116,11 @@ impl State {
                 let last = next < REF;
                 return (
                     Some(next),
-                    if last { StartPoll::Dealloc } else { StartPoll::Nothing },
+                    if last {
+                        StartPoll::Dealloc
+                    } else {
+                        StartPoll::Nothing
+                    },
                 );
             }
             let outcome = if state & CANCELLED != 0 {
@@ -140,7 +144,14 @@ impl State {
             }
             let next = next - REF;
             let last = next < REF;
-            (Some(next), if last { EndPoll::Dealloc } else { EndPoll::Idle })
+            (
+                Some(next),
+                if last {
+                    EndPoll::Dealloc
+                } else {
+                    EndPoll::Idle
+                },
+            )
         })
     }
 
@@ -228,13 +239,13 @@ impl State {
     /// The handle goes away before anything else happened to the task.
     #[must_use]
     pub(super) fn drop_fresh_handle(&self) -> bool {
-        let fresh = 3 * REF | NOTIFIED | JOIN_INTEREST;
+        let fresh = (3 * REF) | NOTIFIED | JOIN_INTEREST;
         // Release: the handle's creation is published to whoever frees the
         // task, as every dropped reference is.
         self.0
             .compare_exchange(
                 fresh,
-                2 * REF | NOTIFIED,
+                (2 * REF) | NOTIFIED,
                 Ordering::Release,
                 Ordering::Relaxed,
             )

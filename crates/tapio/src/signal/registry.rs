@@ -1,0 +1,147 @@
+//! The program's signal handlers, and the thread that tells listeners.
+//!
+//! A handler may do next to nothing: it sets the signal's flag and writes to
+//! an event descriptor. A thread that blocks on the descriptor, started when
+//! the first listener comes, takes the flags and tells the listeners of each
+//! signal through a `watch` channel. While no signal arrives nobody wakes.
+
+#![expect(unsafe_code, reason = "what a signal handler calls must be safe there")]
+
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::retry_on_intr;
+use tokio::sync::watch;
+
+use crate::threads;
+
+/// Linux numbers its signals from 1 to here, real-time signals included.
+const NUMBER_MAX: usize = 64;
+
+pub(super) struct Registry {
+    /// By number, less one.
+    kinds: [Kind; NUMBER_MAX],
+    /// Written by handlers, read by the thread. It blocks no writer: that
+    /// would take 2^64 signals which nobody has read.
+    alarm: OwnedFd,
+}
+
+struct Kind {
+    has_arrived: AtomicBool,
+    listeners: watch::Sender<()>,
+    /// Whether the handler is in place.
+    is_handled: Mutex<bool>,
+}
+
+impl Registry {
+    /// The program's only one, made and its thread started at the first call.
+    pub(super) fn get() -> io::Result<&'static Registry> {
+        static REGISTRY: OnceLock<Registry> = OnceLock::new();
+        static IS_STARTED: Mutex<bool> = Mutex::new(false);
+        // A failure is not kept: the next call tries again.
+        let mut is_started = IS_STARTED.lock();
+        let registry = match REGISTRY.get() {
+            Some(registry) => registry,
+            None => {
+                let alarm = eventfd(0, EventfdFlags::CLOEXEC)?;
+                REGISTRY.get_or_init(|| Registry::new(alarm))
+            }
+        };
+        if !*is_started {
+            threads::start("tapio-signal".into(), None, || registry.serve()).map_err(|error| {
+                io::Error::new(
+                    error.kind(),
+                    format!("no thread to listen for signals: {error}"),
+                )
+            })?;
+            *is_started = true;
+        }
+        Ok(registry)
+    }
+
+    fn new(alarm: OwnedFd) -> Registry {
+        Registry {
+            kinds: std::array::from_fn(|_| Kind {
+                has_arrived: AtomicBool::new(false),
+                listeners: watch::Sender::new(()),
+                is_handled: Mutex::new(false),
+            }),
+            alarm,
+        }
+    }
+
+    /// A receiver that changes whenever the signal arrives.
+    pub(super) fn listen(&'static self, number: c_int) -> io::Result<watch::Receiver<()>> {
+        let refuse =
+            |why: &str| io::Error::other(format!("cannot listen for signal {number}: {why}"));
+        if signal_hook_registry::FORBIDDEN.contains(&number) {
+            return Err(refuse("it must not be caught"));
+        }
+        let kind = usize::try_from(number)
+            .ok()
+            .and_then(|number| self.kinds.get(number.checked_sub(1)?))
+            .ok_or_else(|| refuse("there is no such signal"))?;
+        // Before the handler is in place, so that nothing it hears is missed.
+        let receiver = kind.listeners.subscribe();
+        kind.handle(number, &self.alarm)?;
+        Ok(receiver)
+    }
+
+    /// The life of the thread, which is that of the program.
+    fn serve(&self) {
+        let mut count = [0; 8];
+        loop {
+            if let Err(error) = retry_on_intr(|| rustix::io::read(&self.alarm, &mut count)) {
+                tracing::error!("signals are heard no more: reading the alarm failed: {error}");
+                return;
+            }
+            for kind in &self.kinds {
+                // A waker that panics must not take the next signals with it.
+                let _ = catch_unwind(AssertUnwindSafe(|| kind.tell()));
+            }
+        }
+    }
+}
+
+impl Kind {
+    /// Puts the handler in place, if it is not.
+    fn handle(&'static self, number: c_int, alarm: &'static OwnedFd) -> io::Result<()> {
+        let mut is_handled = self.is_handled.lock();
+        if *is_handled {
+            return Ok(());
+        }
+        let handler = move || {
+            // Release pairs with the acquire in `tell`.
+            self.has_arrived.store(true, Ordering::Release);
+            let _ = rustix::io::write(alarm, &1u64.to_ne_bytes());
+        };
+        // SAFETY: the handler stores to an atomic and makes one system call
+        // on a descriptor that is never closed: both may be done in a signal
+        // handler. It takes no lock, does not allocate and cannot panic; the
+        // registry keeps `errno` for the code that it interrupts.
+        unsafe { signal_hook_registry::register(number, handler) }.map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot listen for signal {number}: {error}"),
+            )
+        })?;
+        *is_handled = true;
+        Ok(())
+    }
+
+    /// Tells the listeners, if the signal arrived since the last call.
+    fn tell(&self) {
+        // Acquire pairs with the release in the handler; the descriptor was
+        // read before, so a flag that is set later is followed by a write.
+        if self.has_arrived.swap(false, Ordering::Acquire) {
+            // No listener at the moment is fine.
+            let _ = self.listeners.send(());
+        }
+    }
+}
