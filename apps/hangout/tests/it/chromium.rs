@@ -1,7 +1,7 @@
 //! A headless Chromium, spoken to in its own DevTools protocol: a few JSON commands over the
 //! WebSocket client that these tests have anyway.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tungstenite::{Message, WebSocket};
+use tungstenite::{Error, Message, WebSocket};
 
 use crate::server::PATIENCE;
 
@@ -214,9 +214,11 @@ impl Chromium {
             .send(Message::text(command.to_string()))
             .expect("DevTools read");
         loop {
-            let message = self.socket.read().expect("DevTools answer");
-            let Message::Text(text) = message else {
-                continue;
+            let text = match self.socket.read() {
+                Ok(Message::Text(text)) => text,
+                Ok(_) => continue,
+                Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => panic!("DevTools do not answer: {error}"),
             };
             let mut answer: Value = serde_json::from_str(&text).expect("JSON");
             match answer["method"].as_str() {

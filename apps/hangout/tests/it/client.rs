@@ -1,5 +1,6 @@
 //! A chat client that blocks.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
@@ -68,10 +69,20 @@ impl Client {
         self.send(&json!({"type": "send", "room": room, "text": text, "nonce": nonce}));
     }
 
+    /// The next frame. A read with a time limit does not go on by itself after a signal.
+    pub(crate) fn read(&mut self) -> Result<Message, Error> {
+        loop {
+            match self.0.read() {
+                Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
     /// The next event, or the error that ended the connection.
     pub(crate) fn try_next(&mut self) -> Result<Value, Error> {
         loop {
-            match self.0.read()? {
+            match self.read()? {
                 Message::Text(text) => return Ok(serde_json::from_str(&text).expect("JSON")),
                 Message::Close(_) => {
                     // Reading on sends the reply to the close.
@@ -114,7 +125,7 @@ impl Client {
     pub(crate) fn closed(&mut self) -> (u16, String, Vec<Value>) {
         let mut events = Vec::new();
         loop {
-            match self.0.read() {
+            match self.read() {
                 Ok(Message::Text(text)) => {
                     events.push(serde_json::from_str(&text).expect("JSON"));
                 }

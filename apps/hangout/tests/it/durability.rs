@@ -234,7 +234,7 @@ fn a_second_ctrl_c_ends_it_at_once() {
     server.signal(Signal::INT);
     // The goodbye shows that the first one has been heard; it goes unanswered.
     let goodbye = loop {
-        if deaf.0.read().expect("a goodbye").is_close() {
+        if deaf.read().expect("a goodbye").is_close() {
             break Instant::now();
         }
     };

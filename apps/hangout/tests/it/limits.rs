@@ -57,14 +57,13 @@ fn connections_origins_and_silence() {
         "https://friend.example",
     ]);
     let upgrade = [
-        "connection: upgrade",
         "upgrade: websocket",
         "sec-websocket-version: 13",
         "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
         "origin: https://friend.example",
     ];
     let mut foreign = upgrade;
-    foreign[4] = "origin: https://evil.example";
+    foreign[3] = "origin: https://evil.example";
     server
         .request("GET", "/ws", &foreign, "")
         .refused(403, "foreign_origin");

@@ -124,16 +124,14 @@ impl Server {
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let keeps = headers
-            .iter()
-            .any(|header| header.starts_with("connection:"));
-        let connection = if keeps { "" } else { "connection: close\r\n" };
+        let upgrades = headers.iter().any(|header| header.starts_with("upgrade:"));
+        let connection = if upgrades { "close, upgrade" } else { "close" };
         let headers: String = headers
             .iter()
             .map(|header| format!("{header}\r\n"))
             .collect();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\n{connection}{headers}content-length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: {connection}\r\n{headers}content-length: {}\r\n\r\n{body}",
             self.address,
             body.len()
         );
