@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 /// Flags that take no value.
-const FLAGS: &[&str] = &["quick", "memory", "spin", "http", "close", "no-docs", "list"];
+const FLAGS: &[&str] = &[
+    "quick", "memory", "spin", "http", "close", "no-docs", "list",
+];
 
 /// A parsed command line: words in order, and named values.
 #[derive(Debug, Default, Clone)]
@@ -28,7 +30,8 @@ impl Args {
             let value = if FLAGS.contains(&name) {
                 String::from("true")
             } else {
-                raw.next().ok_or_else(|| format!("--{name} needs a value"))?
+                raw.next()
+                    .ok_or_else(|| format!("--{name} needs a value"))?
             };
             args.named.insert(name.to_owned(), value);
         }
@@ -52,7 +55,10 @@ impl Args {
     pub(crate) fn get<T: FromStr>(&self, name: &str) -> Result<Option<T>, String> {
         self.named
             .get(name)
-            .map(|text| text.parse().map_err(|_| format!("--{name}: cannot read {text:?}")))
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| format!("--{name}: cannot read {text:?}"))
+            })
             .transpose()
     }
 
@@ -74,7 +80,10 @@ impl Args {
 
     /// The names that were given and are not among `known`.
     pub(crate) fn unknown(&self, known: &[&str]) -> Vec<String> {
-        let strange = self.named.keys().filter(|name| !known.contains(&name.as_str()));
+        let strange = self
+            .named
+            .keys()
+            .filter(|name| !known.contains(&name.as_str()));
         strange.map(|name| format!("--{name}")).collect()
     }
 }

@@ -44,7 +44,8 @@ impl ProcessClock {
             return Err(io::Error::from_raw_os_error(code));
         }
         // SAFETY: the call succeeded, so it wrote the clock.
-        Ok(Self { pid, clock: unsafe { clock.assume_init() } })
+        let clock = unsafe { clock.assume_init() };
+        Ok(Self { pid, clock })
     }
 
     /// What the process has used up to now.
@@ -57,9 +58,16 @@ impl ProcessClock {
         // The name in parentheses may hold spaces; utime and stime are the
         // 12th and 13th fields behind it.
         let behind = stat.rsplit(')').next().unwrap_or_default();
-        let mut fields = behind.split_whitespace().skip(11).map(|x| x.parse().unwrap_or(0));
+        let mut fields = behind
+            .split_whitespace()
+            .skip(11)
+            .map(|x| x.parse().unwrap_or(0));
         let mut next = || fields.next().unwrap_or_default();
-        Ok(CpuUse { total_ns, user_ticks: next(), system_ticks: next() })
+        Ok(CpuUse {
+            total_ns,
+            user_ticks: next(),
+            system_ticks: next(),
+        })
     }
 }
 
@@ -68,13 +76,23 @@ impl CpuUse {
     pub(crate) fn since(&self, earlier: &Self) -> (Duration, f64) {
         let user = self.user_ticks - earlier.user_ticks;
         let ticks = user + self.system_ticks - earlier.system_ticks;
-        let share = if ticks == 0 { f64::NAN } else { user as f64 / ticks as f64 };
-        (Duration::from_nanos(self.total_ns - earlier.total_ns), share)
+        let share = if ticks == 0 {
+            f64::NAN
+        } else {
+            user as f64 / ticks as f64
+        };
+        (
+            Duration::from_nanos(self.total_ns - earlier.total_ns),
+            share,
+        )
     }
 }
 
 fn read(clock: libc::clockid_t) -> io::Result<u64> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is a local that nobody else can touch during the call.
     if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
         return Err(io::Error::last_os_error());
@@ -103,8 +121,16 @@ mod tests {
 
     #[test]
     fn share_is_of_the_ticks_between() {
-        let before = CpuUse { total_ns: 1_000, user_ticks: 10, system_ticks: 10 };
-        let after = CpuUse { total_ns: 9_000, user_ticks: 11, system_ticks: 13 };
+        let before = CpuUse {
+            total_ns: 1_000,
+            user_ticks: 10,
+            system_ticks: 10,
+        };
+        let after = CpuUse {
+            total_ns: 9_000,
+            user_ticks: 11,
+            system_ticks: 13,
+        };
         let (used, user) = after.since(&before);
         assert_eq!((used.as_nanos(), user), (8_000, 0.25));
     }

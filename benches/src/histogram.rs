@@ -25,7 +25,11 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        Self { counts: vec![0; BUCKETS], total: 0, max: 0 }
+        Self {
+            counts: vec![0; BUCKETS],
+            total: 0,
+            max: 0,
+        }
     }
 
     /// Counts one value.
@@ -136,7 +140,10 @@ mod tests {
         for q in [0.001, 0.5, 0.9, 0.99, 0.999, 1.0] {
             let exact = values[(values.len() as f64 * q).ceil() as usize - 1];
             let said = histogram.quantile(q);
-            assert!(said >= exact && said - exact <= exact / 128 + 1, "{q}: {exact} {said}");
+            assert!(
+                said >= exact && said - exact <= exact / 128 + 1,
+                "{q}: {exact} {said}"
+            );
         }
         assert_eq!(histogram.max(), values[9_999]);
         assert_eq!(histogram.total(), 10_000);
@@ -150,7 +157,10 @@ mod tests {
         assert_eq!(histogram.max(), u64::MAX);
         assert_eq!(histogram.quantile(0.5), MAX);
         histogram.clear();
-        assert_eq!((histogram.total(), histogram.max(), histogram.quantile(1.0)), (0, 0, 0));
+        assert_eq!(
+            (histogram.total(), histogram.max(), histogram.quantile(1.0)),
+            (0, 0, 0)
+        );
         histogram.record(LINEAR - 1);
         assert_eq!(histogram.quantile(1.0), LINEAR - 1);
     }

@@ -68,7 +68,9 @@ fn command() -> Result<(), String> {
             }
             Ok(())
         }
-        _ => Err(format!("no command is called {verb:?}: suite, serve, load, hold, run, list")),
+        _ => Err(format!(
+            "no command is called {verb:?}: suite, serve, load, hold, run, list"
+        )),
     }
 }
 
@@ -80,8 +82,13 @@ fn serve(args: &Args) -> Result<(), String> {
     let name: String = args.need("peer")?;
     let workload: String = args.need("workload")?;
     let workload = Connection::parse(&workload, args.get_or("bytes", 64)?)?;
-    let server = Server { workload, port: args.get_or("port", 0)? };
-    let serve = peers::find(&name)?.serve.ok_or_else(|| format!("{name} serves nothing"))?;
+    let server = Server {
+        workload,
+        port: args.get_or("port", 0)?,
+    };
+    let serve = peers::find(&name)?
+        .serve
+        .ok_or_else(|| format!("{name} serves nothing"))?;
     serve(&server)
 }
 
@@ -91,10 +98,17 @@ fn run(args: &Args) -> Result<(), String> {
     let workload: String = args.need("workload")?;
     let time = Duration::try_from_secs_f64(args.get_or("secs", 1.0)?);
     let time = time.map_err(|error| format!("--secs: {error}"))?;
-    let plan = Plan { time, quick: args.flag("quick") };
-    let run = peers::find(&name)?.run.ok_or_else(|| format!("{name} runs no tasks"))?;
+    let plan = Plan {
+        time,
+        quick: args.flag("quick"),
+    };
+    let run = peers::find(&name)?
+        .run
+        .ok_or_else(|| format!("{name} runs no tasks"))?;
     let mut figures = Figures::default();
-    figures.set("ns", run(Task::parse(&workload)?, plan)?);
+    let cost = run(Task::parse(&workload)?, plan)?;
+    figures.set("cpu_ns", cost.cpu_ns);
+    figures.set("wall_ns", cost.wall_ns);
     figures.say();
     Ok(())
 }

@@ -38,9 +38,11 @@ impl Figures {
         let mut figures = Self::default();
         for line in text.lines() {
             let mut words = line.split(' ');
-            if let (Some("figure"), Some(name), Some(value)) =
-                (words.next(), words.next(), words.next().and_then(|value| value.parse().ok()))
-            {
+            if let (Some("figure"), Some(name), Some(value)) = (
+                words.next(),
+                words.next(),
+                words.next().and_then(|value| value.parse().ok()),
+            ) {
                 figures.set(name, value);
             }
         }

@@ -18,7 +18,12 @@ impl Summary {
         let mut sorted: Vec<f64> = samples.iter().copied().filter(|x| x.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let (&min, &max) = (sorted.first()?, sorted.last()?);
-        Some(Self { median: middle(&sorted), min, max, count: sorted.len() })
+        Some(Self {
+            median: middle(&sorted),
+            min,
+            max,
+            count: sorted.len(),
+        })
     }
 
     /// The median and the range, with as many digits as are worth reading.
@@ -26,7 +31,12 @@ impl Summary {
         if self.count < 2 {
             return number(self.median);
         }
-        format!("{} ({}..{})", number(self.median), number(self.min), number(self.max))
+        format!(
+            "{} ({}..{})",
+            number(self.median),
+            number(self.min),
+            number(self.max)
+        )
     }
 }
 
@@ -37,7 +47,11 @@ pub(crate) fn median(samples: &[f64]) -> f64 {
 
 fn middle(sorted: &[f64]) -> f64 {
     let half = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[half] } else { f64::midpoint(sorted[half - 1], sorted[half]) }
+    if sorted.len() % 2 == 1 {
+        sorted[half]
+    } else {
+        f64::midpoint(sorted[half - 1], sorted[half])
+    }
 }
 
 /// Three digits for small numbers, thousands separated for large ones.
@@ -77,7 +91,10 @@ mod tests {
     #[test]
     fn spread_is_the_whole_range_and_skips_what_was_not_measured() {
         let summary = Summary::of(&[5.0, f64::NAN, 1.0, 9.0]).unwrap();
-        assert_eq!((summary.median, summary.min, summary.max, summary.count), (5.0, 1.0, 9.0, 3));
+        assert_eq!(
+            (summary.median, summary.min, summary.max, summary.count),
+            (5.0, 1.0, 9.0, 3)
+        );
         assert_eq!(summary.text(), "5.00 (1.00..9.00)");
         assert_eq!(Summary::of(&[7.0]).unwrap().text(), "7.00");
         assert_eq!(Summary::of(&[f64::NAN]), None);

@@ -68,7 +68,7 @@ pub(crate) fn run(args: Vec<String>) -> Result<(), String> {
 fn features(args: &[String]) -> Option<String> {
     let at = args.iter().position(|arg| arg == "--peers")?;
     let peers = args.get(at + 1)?;
-    let mut features = vec!["http"];
+    let mut features = Vec::new();
     for peer in peers.split(',') {
         let needed = FEATURES.iter().find(|(name, _)| peer.starts_with(name));
         features.extend(needed.map(|(_, feature)| *feature));
@@ -95,11 +95,11 @@ mod tests {
         assert_eq!(of("echo --rounds 3"), None);
         assert_eq!(
             of("echo --peers tokio,tokio-mt1").as_deref(),
-            Some("http,tokio-peer")
+            Some("tokio-peer")
         );
         assert_eq!(
             of("--peers floor-epoll,smol").as_deref(),
-            Some("http,smol-peer")
+            Some("smol-peer")
         );
     }
 }

@@ -4,9 +4,13 @@ use std::{
     collections::VecDeque,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use super::plan::Protocol;
+
+/// How long a server may take for an answer outside of what is measured.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The request, and how long an answer is.
 #[derive(Debug, Clone)]
@@ -26,23 +30,33 @@ impl Exchange {
     pub(crate) fn learn(protocol: Protocol, address: SocketAddr) -> io::Result<Self> {
         let connection = match protocol {
             Protocol::Echo { bytes } => {
-                return Ok(Self { request: vec![0; bytes], answer_bytes: bytes });
+                return Ok(Self {
+                    request: vec![0; bytes],
+                    answer_bytes: bytes,
+                });
             }
             Protocol::Http => "",
             Protocol::HttpClose => "Connection: close\r\n",
         };
-        let request =
-            format!("GET / HTTP/1.1\r\nHost: {address}\r\n{connection}\r\n").into_bytes();
+        let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\n{connection}\r\n").into_bytes();
         let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(&request)?;
         let mut answer = Vec::new();
         loop {
             if let Some(answer_bytes) = answer_bytes(&answer) {
-                return Ok(Self { request, answer_bytes });
+                return Ok(Self {
+                    request,
+                    answer_bytes,
+                });
             }
             let mut buf = [0; 4096];
             match stream.read(&mut buf)? {
-                0 => return Err(io::Error::other("the server closed before its answer ended")),
+                0 => {
+                    return Err(io::Error::other(
+                        "the server closed before its answer ended",
+                    ));
+                }
                 len => answer.extend_from_slice(&buf[..len]),
             }
         }
@@ -53,7 +67,9 @@ impl Exchange {
 fn answer_bytes(answer: &[u8]) -> Option<usize> {
     let head = answer.windows(4).position(|at| at == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:"))?;
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))?;
     Some(head + length.trim().parse::<usize>().ok()?)
 }
 
@@ -75,7 +91,12 @@ impl Client {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, due: VecDeque::new(), unsent: 0, received: 0 })
+        Ok(Self {
+            stream,
+            due: VecDeque::new(),
+            unsent: 0,
+            received: 0,
+        })
     }
 
     /// Whether every request has its answer.
@@ -154,8 +175,14 @@ mod tests {
 
     #[test]
     fn length_of_an_answer() {
-        assert_eq!(answer_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"), Some(40));
-        assert_eq!(answer_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"), None);
+        assert_eq!(
+            answer_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
+            Some(40)
+        );
+        assert_eq!(
+            answer_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"),
+            None
+        );
     }
 
     #[test]
@@ -181,9 +208,14 @@ mod tests {
         let (mut answered, mut buf) = (Vec::new(), vec![0; 1 << 16]);
         while !client.is_idle() {
             client.flush(&exchange).unwrap();
-            client.receive(&exchange, &mut buf, |due| answered.push(due)).unwrap();
+            client
+                .receive(&exchange, &mut buf, |due| answered.push(due))
+                .unwrap();
         }
-        assert_eq!((answered, client.unsent, client.received), (vec![1, 2], 0, 0));
+        assert_eq!(
+            (answered, client.unsent, client.received),
+            (vec![1, 2], 0, 0)
+        );
         server.join().unwrap();
     }
 }

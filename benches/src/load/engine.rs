@@ -54,6 +54,11 @@ pub(crate) fn run(plan: &LoadPlan) -> Result<Figures, String> {
             }
         }
         let (end, after) = (now_ns(), used()?);
+        if engine.answered == 0 {
+            return Err(io::Error::other(
+                "no request was answered in the measured window",
+            ));
+        }
         let answered = engine.answered as f64;
         let mut figures = engine.latencies();
         let secs = (end - begin) as f64 / 1e9;
@@ -146,7 +151,10 @@ impl<'a> Engine<'a> {
         let until = now_ns() + DRAIN_NS;
         while self.clients.iter().any(|client| !client.is_idle()) {
             if now_ns() > until {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "requests without an answer"));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "requests without an answer",
+                ));
             }
             self.step(NAP_NS)?;
         }
@@ -169,8 +177,15 @@ impl<'a> Engine<'a> {
 
     /// Takes one batch of events, sleeping at most `wait_ns` for it.
     fn step(&mut self, wait_ns: u64) -> io::Result<()> {
-        let wait_ns = if self.plan.spin { 0 } else { wait_ns.min(NAP_NS) };
-        let wait = Timespec { tv_sec: 0, tv_nsec: wait_ns as i64 };
+        let wait_ns = if self.plan.spin {
+            0
+        } else {
+            wait_ns.min(NAP_NS)
+        };
+        let wait = Timespec {
+            tv_sec: 0,
+            tv_nsec: wait_ns as i64,
+        };
         self.events.clear();
         epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&wait))?;
         let closed_loop = self.plan.rate.is_none();

@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
+use super::client::PATIENCE;
 use crate::report::say;
 
 /// Opens `count` connections to an echo server, sends a byte over each and takes
@@ -16,6 +17,7 @@ pub(crate) fn hold(address: SocketAddr, count: usize) -> Result<(), String> {
     let open = |_| -> std::io::Result<TcpStream> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(&[1])?;
         stream.read_exact(&mut [0])?;
         Ok(stream)
@@ -26,6 +28,8 @@ pub(crate) fn hold(address: SocketAddr, count: usize) -> Result<(), String> {
         .map_err(|error| format!("opening {count} connections: {error}"))?;
     say(format_args!("holding {}", streams.len()));
     let mut rest = Vec::new();
-    stdin().read_to_end(&mut rest).map_err(|error| format!("standard input: {error}"))?;
+    stdin()
+        .read_to_end(&mut rest)
+        .map_err(|error| format!("standard input: {error}"))?;
     Ok(())
 }

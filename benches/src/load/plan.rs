@@ -102,7 +102,15 @@ mod tests {
         assert_eq!(plan.protocol, Protocol::HttpClose);
         assert_eq!(plan.time.as_millis(), 250);
         assert!(parse("--http").unwrap_err().contains("--addr"));
-        assert!(parse("--addr 127.0.0.1:1 --block lie").unwrap_err().contains("lie"));
-        assert!(parse("--addr 127.0.0.1:1 --secs -1").unwrap_err().contains("--secs"));
+        assert!(
+            parse("--addr 127.0.0.1:1 --block lie")
+                .unwrap_err()
+                .contains("lie")
+        );
+        assert!(
+            parse("--addr 127.0.0.1:1 --secs -1")
+                .unwrap_err()
+                .contains("--secs")
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{engine::Engine, plan::Block};
+use super::{client::PATIENCE, engine::Engine, plan::Block};
 use crate::{
     clock::now_ns,
     report::Figures,
@@ -31,7 +31,11 @@ impl Blockers {
     pub(crate) fn connect(address: SocketAddr, block: Block) -> io::Result<Self> {
         let streams = (0..block.times).map(|_| TcpStream::connect(address));
         let streams = streams.collect::<io::Result<_>>()?;
-        Ok(Self { block, streams, prelude: TcpStream::connect(address)? })
+        Ok(Self {
+            block,
+            streams,
+            prelude: TcpStream::connect(address)?,
+        })
     }
 
     /// Keeps the load up before, while and after the server is blocked, then
@@ -55,6 +59,7 @@ impl Blockers {
     pub(crate) fn figures(&mut self, engine: &Engine<'_>) -> io::Result<Figures> {
         let mut spans = Vec::new();
         for stream in &mut self.streams {
+            stream.set_read_timeout(Some(PATIENCE))?;
             let mut answer = [0; FRAME_BYTES];
             stream.read_exact(&mut answer)?;
             spans.push(blocked_between(&answer));

@@ -30,14 +30,25 @@ pub(crate) const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\
 
 fn serve(server: &Server) -> Result<(), String> {
     let listener = TcpListener::bind(server.address()).map_err(failed("binding"))?;
-    listener.set_nonblocking(true).map_err(failed("nonblocking"))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(failed("nonblocking"))?;
     let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(failed("epoll_create1"))?;
-    epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)
-        .map_err(failed("epoll_ctl"))?;
+    epoll::add(
+        &epoll,
+        &listener,
+        EventData::new_u64(LISTENER),
+        EventFlags::IN,
+    )
+    .map_err(failed("epoll_ctl"))?;
     server.ready(listener.local_addr().map_err(failed("local address"))?);
 
     // One buffer for all: that is what a floor may do and a runtime may not.
-    let bytes = if let Connection::Echo { bytes } = server.workload { bytes } else { 4096 };
+    let bytes = if let Connection::Echo { bytes } = server.workload {
+        bytes
+    } else {
+        4096
+    };
     let mut buf = vec![0; bytes];
     let mut streams: Vec<Option<TcpStream>> = Vec::new();
     let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
@@ -67,8 +78,16 @@ fn accept(
     let (stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
-    let key = streams.iter().position(Option::is_none).unwrap_or(streams.len());
-    epoll::add(epoll, &stream, EventData::new_u64(key as u64), EventFlags::IN)?;
+    let key = streams
+        .iter()
+        .position(Option::is_none)
+        .unwrap_or(streams.len());
+    epoll::add(
+        epoll,
+        &stream,
+        EventData::new_u64(key as u64),
+        EventFlags::IN,
+    )?;
     match streams.get_mut(key) {
         Some(place) => *place = Some(stream),
         None => streams.push(Some(stream)),

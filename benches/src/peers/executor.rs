@@ -15,10 +15,11 @@ use super::{
     Peer,
     local_task::{run_next, spawn},
     wheel,
+    yield_once::yield_now,
 };
 use crate::{
     contract::{Primitives, Receiver, Sender},
-    workloads::{Plan, Task, tasks},
+    workloads::{Cost, Plan, Task, tasks},
 };
 
 pub(crate) const PEER: Peer = Peer {
@@ -36,8 +37,10 @@ thread_local! {
 /// How many tasks run before the root is looked at again.
 const ROUND: usize = 64;
 
-fn run(task: Task, plan: Plan) -> Result<f64, String> {
-    Ok(tasks!(Floor, task, plan, spawn, |root| block_on(async { spawn(root).await })))
+fn run(task: Task, plan: Plan) -> Result<Cost, String> {
+    Ok(tasks!(Floor, task, plan, spawn, |root| block_on(async {
+        spawn(root).await
+    })))
 }
 
 /// Wakes the root by a flag of the one thread that there is.
@@ -84,16 +87,8 @@ impl Primitives for Floor {
         (Near(Rc::clone(&slot)), Far(slot))
     }
 
-    async fn yield_now() {
-        let mut yielded = false;
-        poll_fn(|cx| {
-            if std::mem::replace(&mut yielded, true) {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+    fn yield_now() -> impl Future<Output = ()> {
+        yield_now()
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> {
@@ -131,7 +126,10 @@ impl Drop for Near {
 impl Sender for Near {
     async fn send(&mut self, value: u64) {
         self.change(|slot| {
-            assert!(slot.value.replace(value).is_none(), "one value at a time is under way");
+            assert!(
+                slot.value.replace(value).is_none(),
+                "one value at a time is under way"
+            );
         });
     }
 }

@@ -59,13 +59,22 @@ pub(crate) fn run_next() -> bool {
 }
 
 impl<F: Future + 'static> Task<F> {
-    const WAKER: RawWakerVTable =
-        RawWakerVTable::new(Self::clone_waker, Self::wake, Self::wake_by_ref, Self::drop_waker);
+    const WAKER: RawWakerVTable = RawWakerVTable::new(
+        Self::clone_waker,
+        Self::wake,
+        Self::wake_by_ref,
+        Self::drop_waker,
+    );
 
     fn schedule(task: &Rc<Self>) {
         if !task.queued.replace(true) {
             let task = Rc::into_raw(Rc::clone(task)).cast();
-            QUEUE.with_borrow_mut(|queue| queue.push_back(Ready { task, run: Self::run }));
+            QUEUE.with_borrow_mut(|queue| {
+                queue.push_back(Ready {
+                    task,
+                    run: Self::run,
+                })
+            });
         }
     }
 

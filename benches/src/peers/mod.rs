@@ -10,6 +10,8 @@ mod epoll;
 mod executor;
 #[cfg(feature = "glommio-peer")]
 mod glommio;
+#[cfg(any(feature = "compio-peer", feature = "monoio-peer"))]
+mod local_channel;
 mod local_task;
 #[cfg(feature = "monoio-peer")]
 mod monoio;
@@ -22,15 +24,16 @@ mod tapio;
 mod tokio;
 mod uring;
 mod wheel;
+mod yield_once;
 
 pub(crate) use server::Server;
 
-use crate::workloads::{Plan, Task};
+use crate::workloads::{Cost, Plan, Task};
 
 /// Serves until the process ends.
 type Serve = fn(&Server) -> Result<(), String>;
-/// Runs a task workload and gives nanoseconds per operation.
-type Run = fn(Task, Plan) -> Result<f64, String>;
+/// Runs a task workload and gives the cost of an operation.
+type Run = fn(Task, Plan) -> Result<Cost, String>;
 
 /// One contestant.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +90,9 @@ pub(crate) const ALL: &[Peer] = &[
 pub(crate) fn find(name: &str) -> Result<&'static Peer, String> {
     ALL.iter().find(|peer| peer.name == name).ok_or_else(|| {
         let names: Vec<&str> = ALL.iter().map(|peer| peer.name).collect();
-        format!("no peer in this build is called {name:?}: {}", names.join(", "))
+        format!(
+            "no peer in this build is called {name:?}: {}",
+            names.join(", ")
+        )
     })
 }

@@ -36,7 +36,11 @@ impl Server {
             for line in stdin().lock().lines() {
                 match line.as_deref() {
                     Ok("memory") => {
-                        say(format_args!("memory {} {}", allocated_bytes(), resident_bytes()));
+                        say(format_args!(
+                            "memory {} {}",
+                            allocated_bytes(),
+                            resident_bytes()
+                        ));
                     }
                     Ok(_) => {}
                     Err(_) => break,
@@ -44,8 +48,13 @@ impl Server {
             }
             process::exit(0);
         };
-        if let Err(error) = thread::Builder::new().name("commands".into()).spawn(commands) {
-            say(format_args!("error cannot start the thread for commands: {error}"));
+        if let Err(error) = thread::Builder::new()
+            .name("commands".into())
+            .spawn(commands)
+        {
+            say(format_args!(
+                "error cannot start the thread for commands: {error}"
+            ));
         }
     }
 }

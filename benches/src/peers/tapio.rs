@@ -15,7 +15,7 @@ use tapio::{
 use super::{Peer, Server, server::failed};
 use crate::{
     contract::{Primitives, Receiver, Sender, Stream},
-    workloads::{Plan, Task, connection, tasks},
+    workloads::{Cost, Plan, Task, connection, tasks},
 };
 
 pub(crate) const RING: Peer = Peer {
@@ -67,7 +67,11 @@ fn runtime(workers: usize, driver: DriverKind) -> Result<Runtime, String> {
     if workers > 0 {
         builder.worker_threads(workers);
     }
-    builder.enable_all().driver(driver).build().map_err(failed("building the runtime"))
+    builder
+        .enable_all()
+        .driver(driver)
+        .build()
+        .map_err(failed("building the runtime"))
 }
 
 fn serve(workers: usize, driver: DriverKind, server: &Server) -> Result<(), String> {
@@ -78,7 +82,9 @@ fn serve(workers: usize, driver: DriverKind, server: &Server) -> Result<(), Stri
 }
 
 async fn accept(server: Server) -> Result<(), String> {
-    let listener = TcpListener::bind(server.address()).await.map_err(failed("binding"))?;
+    let listener = TcpListener::bind(server.address())
+        .await
+        .map_err(failed("binding"))?;
     server.ready(listener.local_addr().map_err(failed("local address"))?);
     loop {
         let (stream, _) = listener.accept().await.map_err(failed("accepting"))?;
@@ -92,9 +98,10 @@ async fn accept(server: Server) -> Result<(), String> {
     }
 }
 
-fn run(workers: usize, driver: DriverKind, task: Task, plan: Plan) -> Result<f64, String> {
+fn run(workers: usize, driver: DriverKind, task: Task, plan: Plan) -> Result<Cost, String> {
     let runtime = runtime(workers, driver)?;
-    Ok(tasks!(Tapio, task, plan, spawn, |root| runtime.block_on(async { spawn(root).await })))
+    Ok(tasks!(Tapio, task, plan, spawn, |root| runtime
+        .block_on(async { spawn(root).await })))
 }
 
 async fn joined<T>(handle: task::JoinHandle<T>) -> T {

@@ -13,7 +13,7 @@ use tokio::{
 use super::{Peer, Server, server::failed};
 use crate::{
     contract::{Primitives, Receiver, Sender, Stream},
-    workloads::{Plan, Task, connection, tasks},
+    workloads::{Cost, Plan, Task, connection, tasks},
 };
 
 pub(crate) const CURRENT_THREAD: Peer = Peer {
@@ -46,7 +46,10 @@ fn runtime(workers: usize) -> Result<Runtime, String> {
     if workers > 0 {
         builder.worker_threads(workers);
     }
-    builder.enable_all().build().map_err(failed("building the runtime"))
+    builder
+        .enable_all()
+        .build()
+        .map_err(failed("building the runtime"))
 }
 
 fn serve(workers: usize, server: &Server) -> Result<(), String> {
@@ -57,7 +60,9 @@ fn serve(workers: usize, server: &Server) -> Result<(), String> {
 }
 
 async fn accept(server: Server) -> Result<(), String> {
-    let listener = TcpListener::bind(server.address()).await.map_err(failed("binding"))?;
+    let listener = TcpListener::bind(server.address())
+        .await
+        .map_err(failed("binding"))?;
     server.ready(listener.local_addr().map_err(failed("local address"))?);
     loop {
         let (stream, _) = listener.accept().await.map_err(failed("accepting"))?;
@@ -71,9 +76,10 @@ async fn accept(server: Server) -> Result<(), String> {
     }
 }
 
-fn run(workers: usize, task: Task, plan: Plan) -> Result<f64, String> {
+fn run(workers: usize, task: Task, plan: Plan) -> Result<Cost, String> {
     let runtime = runtime(workers)?;
-    Ok(tasks!(Tokio, task, plan, spawn, |root| runtime.block_on(async { spawn(root).await })))
+    Ok(tasks!(Tokio, task, plan, spawn, |root| runtime
+        .block_on(async { spawn(root).await })))
 }
 
 async fn joined<T>(handle: task::JoinHandle<T>) -> T {

@@ -36,12 +36,17 @@ struct Client {
 fn serve(server: &Server) -> Result<(), String> {
     let listener = TcpListener::bind(server.address()).map_err(failed("binding"))?;
     let mut builder = IoUring::builder();
-    builder.setup_single_issuer().setup_defer_taskrun().setup_cqsize(ENTRIES * 4);
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_cqsize(ENTRIES * 4);
     let mut ring = builder.build(ENTRIES).map_err(failed("io_uring_setup"))?;
     server.ready(listener.local_addr().map_err(failed("local address"))?);
 
     let mut clients: Vec<Option<Box<Client>>> = Vec::new();
-    let accept = opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).build().user_data(ACCEPT);
+    let accept = opcode::AcceptMulti::new(Fd(listener.as_raw_fd()))
+        .build()
+        .user_data(ACCEPT);
     push(&mut ring, &accept)?;
     let mut completions: Vec<cqueue::Entry> = Vec::new();
     loop {
@@ -63,7 +68,9 @@ fn serve(server: &Server) -> Result<(), String> {
                 continue;
             }
             let place = &mut clients[key as usize];
-            let client = place.as_mut().expect("a client stays while it has an operation");
+            let client = place
+                .as_mut()
+                .expect("a client stays while it has an operation");
             if advance(client, completion.result(), server.workload) {
                 let entry = next(key as usize, client, server.workload);
                 push(&mut ring, &entry)?;
@@ -80,15 +87,29 @@ fn accepted(
     clients: &mut Vec<Option<Box<Client>>>,
 ) -> Result<usize, String> {
     if completion.result() < 0 {
-        return Err(format!("accept: {}", Error::from_raw_os_error(-completion.result())));
+        return Err(format!(
+            "accept: {}",
+            Error::from_raw_os_error(-completion.result())
+        ));
     }
     // SAFETY: the kernel has just made this descriptor for us and nobody else
     // knows it.
     let socket = TcpStream::from(unsafe { OwnedFd::from_raw_fd(completion.result()) });
     socket.set_nodelay(true).map_err(failed("no delay"))?;
-    let bytes = if let Connection::Echo { bytes } = workload { bytes } else { 4096 };
-    let client = Box::new(Client { socket, buf: vec![0; bytes], unsent: 0..0 });
-    let key = clients.iter().position(Option::is_none).unwrap_or(clients.len());
+    let bytes = if let Connection::Echo { bytes } = workload {
+        bytes
+    } else {
+        4096
+    };
+    let client = Box::new(Client {
+        socket,
+        buf: vec![0; bytes],
+        unsent: 0..0,
+    });
+    let key = clients
+        .iter()
+        .position(Option::is_none)
+        .unwrap_or(clients.len());
     match clients.get_mut(key) {
         Some(place) => *place = Some(client),
         None => clients.push(Some(client)),
@@ -119,7 +140,11 @@ fn next(key: usize, client: &mut Client, workload: Connection) -> squeue::Entry 
     let entry = if unsent.is_empty() {
         opcode::Recv::new(fd, client.buf.as_mut_ptr(), client.buf.len() as u32).build()
     } else {
-        let answer = if workload == Connection::Http { HELLO } else { &client.buf };
+        let answer = if workload == Connection::Http {
+            HELLO
+        } else {
+            &client.buf
+        };
         let bytes = &answer[unsent];
         opcode::Send::new(fd, bytes.as_ptr(), bytes.len() as u32).build()
     };

@@ -34,7 +34,10 @@ thread_local! {
 
 /// Waits for `duration`; the clock is read once.
 pub(crate) fn sleep(duration: Duration) -> impl Future<Output = ()> {
-    let mut timer = Timer { due: Instant::now() + duration, entry: NONE };
+    let mut timer = Timer {
+        due: Instant::now() + duration,
+        entry: NONE,
+    };
     poll_fn(move |cx| timer.poll(cx))
 }
 
@@ -42,7 +45,9 @@ pub(crate) fn sleep(duration: Duration) -> impl Future<Output = ()> {
 pub(crate) fn next_due() -> Option<Instant> {
     WHEEL.with_borrow(|wheel| {
         let ticks = wheel.tick..wheel.tick + SLOTS as u64;
-        let tick = ticks.into_iter().find(|&tick| wheel.heads[slot(tick)] != NONE)?;
+        let tick = ticks
+            .into_iter()
+            .find(|&tick| wheel.heads[slot(tick)] != NONE)?;
         Some(wheel.start + Duration::from_millis(tick))
     })
 }
@@ -89,7 +94,13 @@ impl Drop for Timer {
 impl Wheel {
     fn new() -> Self {
         let heads = vec![NONE; SLOTS];
-        Self { start: Instant::now(), tick: 0, heads, entries: Vec::new(), free: Vec::new() }
+        Self {
+            start: Instant::now(),
+            tick: 0,
+            heads,
+            entries: Vec::new(),
+            free: Vec::new(),
+        }
     }
 
     fn insert(&mut self, due: Instant, waker: Waker) -> u32 {
@@ -97,7 +108,12 @@ impl Wheel {
         let tick = due.saturating_duration_since(self.start).as_millis() as u64 + 1;
         let tick = tick.max(self.tick);
         let head = &mut self.heads[slot(tick)];
-        let entry = Entry { tick, waker: Some(waker), previous: NONE, next: *head };
+        let entry = Entry {
+            tick,
+            waker: Some(waker),
+            previous: NONE,
+            next: *head,
+        };
         let index = self.free.pop().unwrap_or(self.entries.len() as u32);
         if *head != NONE {
             self.entries[*head as usize].previous = index;
@@ -112,7 +128,12 @@ impl Wheel {
 
     /// Takes an entry off its list; one that has fired is on none.
     fn unlink(&mut self, index: u32) {
-        let Entry { tick, previous, next, .. } = self.entries[index as usize];
+        let Entry {
+            tick,
+            previous,
+            next,
+            ..
+        } = self.entries[index as usize];
         match previous {
             NONE => self.heads[slot(tick)] = next,
             previous => self.entries[previous as usize].next = next,

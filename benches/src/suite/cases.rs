@@ -30,7 +30,10 @@ pub(crate) enum Kind {
     /// HTTP with a connection for each request.
     HttpClose,
     /// A server of which `times` threads are blocked.
-    Stall { how: &'static str, times: usize },
+    Stall {
+        how: &'static str,
+        times: usize,
+    },
     /// A server that holds idle connections.
     Idle,
     /// Inside one process; the name is that of the task workload.
@@ -56,7 +59,7 @@ impl Case {
         let can = |ability: &str| peer.serve.is_some() && peer.can.contains(&ability);
         match self.kind {
             Kind::Echo | Kind::Idle => peer.serve.is_some(),
-            Kind::Http | Kind::HttpClose => cfg!(feature = "http") && can("http"),
+            Kind::Http | Kind::HttpClose => can("http"),
             Kind::Stall { .. } => can("stall"),
             Kind::Task(_) => peer.run.is_some(),
         }
@@ -64,23 +67,44 @@ impl Case {
 }
 
 const fn echo(name: &'static str, bytes: usize, connections: usize) -> Case {
-    Case { name, kind: Kind::Echo, bytes, connections, rate: None, rate_share: None }
+    Case {
+        name,
+        kind: Kind::Echo,
+        bytes,
+        connections,
+        rate: None,
+        rate_share: None,
+    }
 }
 
 const fn http(name: &'static str, kind: Kind, connections: usize) -> Case {
-    Case { kind, ..echo(name, 0, connections) }
+    Case {
+        kind,
+        ..echo(name, 0, connections)
+    }
 }
 
 const fn task(name: &'static str, task: &'static str) -> Case {
-    Case { kind: Kind::Task(task), ..echo(name, 0, 0) }
+    Case {
+        kind: Kind::Task(task),
+        ..echo(name, 0, 0)
+    }
 }
 
 const fn stall(name: &'static str, how: &'static str, times: usize) -> Case {
-    Case { kind: Kind::Stall { how, times }, rate: Some(10_000.0), ..echo(name, 64, 100) }
+    Case {
+        kind: Kind::Stall { how, times },
+        rate: Some(10_000.0),
+        ..echo(name, 64, 100)
+    }
 }
 
 const fn column(figure: &'static str, heading: &'static str, unit: f64) -> Column {
-    Column { figure, heading, unit }
+    Column {
+        figure,
+        heading,
+        unit,
+    }
 }
 
 const SERVING: &[Column] = &[
@@ -91,7 +115,10 @@ const SERVING: &[Column] = &[
     column("p99_us", "p99 µs", 1.0),
     column("p999_us", "p99.9 µs", 1.0),
 ];
-const NS: &[Column] = &[column("ns", "ns", 1.0)];
+const NS: &[Column] = &[
+    column("cpu_ns", "CPU ns", 1.0),
+    column("wall_ns", "ns on the clock", 1.0),
+];
 
 /// Every section, in the order of the document.
 pub(crate) const SECTIONS: &[Section] = &[
@@ -110,7 +137,11 @@ pub(crate) const SECTIONS: &[Section] = &[
             },
             Case {
                 rate_share: Some(0.5),
-                ..echo("64 B, 64 connections, open loop at half of what the epoll floor does", 64, 64)
+                ..echo(
+                    "64 B, 64 connections, open loop at half of what the epoll floor does",
+                    64,
+                    64,
+                )
             },
             echo("16 KiB, 1 connection", 16 << 10, 1),
             echo("16 KiB, 64 connections", 16 << 10, 64),
@@ -125,20 +156,27 @@ pub(crate) const SECTIONS: &[Section] = &[
         cases: &[
             http("keep-alive, 64 connections", Kind::Http, 64),
             http("keep-alive, 512 connections", Kind::Http, 512),
-            http("a connection for each request, 64 at a time", Kind::HttpClose, 64),
+            http(
+                "a connection for each request, 64 at a time",
+                Kind::HttpClose,
+                64,
+            ),
         ],
     },
     Section {
         name: "spawn",
         title: "Spawn and join",
-        about: "a task that returns a number; the time from spawn to the handle's end",
+        about: "a task that returns a number: from spawn to the end of its handle",
         columns: NS,
-        cases: &[task("one by one", "spawn"), task("a thousand at a time", "spawn-many")],
+        cases: &[
+            task("one by one", "spawn"),
+            task("a thousand at a time", "spawn-many"),
+        ],
     },
     Section {
         name: "yield",
         title: "Yield",
-        about: "a thousand tasks that yield in turn; the time for each yield",
+        about: "a thousand tasks that yield in turn: the cost of each yield",
         columns: NS,
         cases: &[task("1,000 tasks", "yield")],
     },
@@ -156,7 +194,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         columns: NS,
         cases: &[
             task("made and cancelled", "timer-churn"),
-            task("500,000 sleepers, CPU time for each", "sleepers"),
+            task("500,000 sleepers", "sleepers"),
         ],
     },
     Section {
@@ -168,7 +206,10 @@ pub(crate) const SECTIONS: &[Section] = &[
             column("heap_bytes", "allocated bytes", 1.0),
             column("resident_bytes", "growth of the resident set", 1.0),
         ],
-        cases: &[Case { kind: Kind::Idle, ..echo("8,000 connections", 64, 8_000) }],
+        cases: &[Case {
+            kind: Kind::Idle,
+            ..echo("8,000 connections", 64, 8_000)
+        }],
     },
     Section {
         name: "stall",

@@ -24,7 +24,11 @@ pub(crate) fn updated(document: &str, name: &str, text: &str) -> String {
     let mut result = String::from(HEAD);
     for section in SECTIONS {
         let kept = find(document, section.name);
-        let body = if section.name == name { Some(text) } else { kept };
+        let body = if section.name == name {
+            Some(text)
+        } else {
+            kept
+        };
         if let Some(body) = body {
             let (begin, end) = marks(section.name);
             result.push_str(&format!("\n{begin}\n{}\n{end}\n", body.trim()));
@@ -34,7 +38,10 @@ pub(crate) fn updated(document: &str, name: &str, text: &str) -> String {
 }
 
 fn marks(name: &str) -> (String, String) {
-    (format!("<!-- begin {name} -->"), format!("<!-- end {name} -->"))
+    (
+        format!("<!-- begin {name} -->"),
+        format!("<!-- end {name} -->"),
+    )
 }
 
 fn find<'a>(document: &'a str, name: &str) -> Option<&'a str> {
@@ -56,6 +63,10 @@ mod tests {
         let three = updated(&two, "spawn", "again");
         assert!(three.contains("echoed") && three.contains("again"));
         assert!(!three.contains("spawned"));
-        assert_eq!(updated(&three, "spawn", "again"), three, "writing twice changes nothing");
+        assert_eq!(
+            updated(&three, "spawn", "again"),
+            three,
+            "writing twice changes nothing"
+        );
     }
 }

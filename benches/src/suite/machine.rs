@@ -7,11 +7,19 @@ use crate::{peers, pin};
 /// The machine in one line.
 pub(crate) fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     // The model alone says little when a hypervisor hides its name.
-    let number = cpu.lines().find_map(|line| line.strip_prefix("model\t\t: "));
+    let number = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model\t\t: "));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let guest = if cpu.contains(" hypervisor") { ", virtual machine" } else { "" };
+    let guest = if cpu.contains(" hypervisor") {
+        ", virtual machine"
+    } else {
+        ""
+    };
     format!(
         "{} (model {}), {} cores{guest}, Linux {}",
         model.unwrap_or("unknown CPU").trim(),
@@ -21,13 +29,17 @@ pub(crate) fn machine() -> String {
     )
 }
 
+/// What else the machine was doing: its load average over the last minute.
+pub(crate) fn load_average() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or("unknown").to_owned()
+}
+
 /// The versions of the peers in this build, from the lock file.
 pub(crate) fn versions(root: &Path) -> String {
     let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
     let mut packages: Vec<&str> = peers::ALL.iter().map(|peer| peer.package).collect();
-    if cfg!(feature = "http") {
-        packages.push("hyper");
-    }
+    packages.push("hyper");
     let mut seen: Vec<&str> = Vec::new();
     for package in packages {
         if !package.is_empty() && !seen.contains(&package) {
@@ -41,7 +53,12 @@ pub(crate) fn versions(root: &Path) -> String {
 /// The commit that was measured.
 pub(crate) fn revision(root: &Path) -> String {
     let git = |args: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(root).args(args).output().ok()?;
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(root)
+            .args(args)
+            .output()
+            .ok()?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         output.status.success().then_some(text)
     };
@@ -64,12 +81,25 @@ fn locked(lock: &str, package: &str) -> String {
         if line != name {
             continue;
         }
-        if let Some(version) = lines.next().and_then(|line| line.strip_prefix("version = \"")) {
+        if let Some(version) = lines
+            .next()
+            .and_then(|line| line.strip_prefix("version = \""))
+        {
             let version = version.trim_end_matches('"');
-            versions.push((version.split('.').map_while(|part| part.parse().ok()).collect(), version));
+            versions.push((
+                version
+                    .split('.')
+                    .map_while(|part| part.parse().ok())
+                    .collect(),
+                version,
+            ));
         }
     }
-    versions.iter().max().map_or("of unknown version", |(_, version)| *version).to_owned()
+    versions
+        .iter()
+        .max()
+        .map_or("of unknown version", |(_, version)| *version)
+        .to_owned()
 }
 
 #[cfg(test)]

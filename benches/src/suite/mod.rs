@@ -34,8 +34,9 @@ struct Settings {
     command: String,
 }
 
-const KNOWN: &[&str] =
-    &["rounds", "secs", "quick", "rate", "peers", "root", "command", "no-docs", "list"];
+const KNOWN: &[&str] = &[
+    "rounds", "secs", "quick", "rate", "peers", "root", "command", "no-docs", "list",
+];
 
 /// Measures the sections that `args` name, or all of them.
 ///
@@ -92,16 +93,19 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Section>, String> {
         return Ok(SECTIONS.iter().collect());
     }
     let find = |name: &String| {
-        SECTIONS.iter().find(|section| section.name == name).ok_or_else(|| {
-            let known: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
-            format!("no workload is called {name:?}: {}", known.join(", "))
-        })
+        SECTIONS
+            .iter()
+            .find(|section| section.name == name)
+            .ok_or_else(|| {
+                let known: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
+                format!("no workload is called {name:?}: {}", known.join(", "))
+            })
     };
     names.iter().map(find).collect()
 }
 
 fn measure(section: &Section, settings: &Settings) -> Result<Results, String> {
-    let mut results = Results::default();
+    let mut results = Results::begin();
     for case in section.cases {
         let peers: Vec<&Peer> = peers::ALL
             .iter()
@@ -122,7 +126,10 @@ fn measure(section: &Section, settings: &Settings) -> Result<Results, String> {
                     Ok(figures) => table::brief(section, figures),
                     Err(reason) => format!("cannot run: {reason}"),
                 };
-                eprintln!("[{round}/{}] {} | {} | {said}", settings.rounds, case.name, peer.name);
+                eprintln!(
+                    "[{round}/{}] {} | {} | {said}",
+                    settings.rounds, case.name, peer.name
+                );
                 results.add(case.name, peer.name, outcome);
             }
         }

@@ -20,9 +20,19 @@ pub(crate) struct Results {
     failures: Vec<(&'static str, &'static str, String)>,
     /// The rate that a case was measured at, where it is not in its name.
     rates: Vec<(&'static str, f64)>,
+    /// The machine's load average before the first trial.
+    load_average: String,
 }
 
 impl Results {
+    /// Begins with nothing but the state of the machine.
+    pub(crate) fn begin() -> Self {
+        Self {
+            load_average: machine::load_average(),
+            ..Self::default()
+        }
+    }
+
     /// Keeps the outcome of one trial.
     pub(crate) fn add(
         &mut self,
@@ -45,7 +55,10 @@ impl Results {
 
     /// Why `peer` cannot run `case`, if it cannot.
     pub(crate) fn failure(&self, case: &str, peer: &str) -> Option<&str> {
-        let failed = self.failures.iter().find(|failure| failure.0 == case && failure.1 == peer);
+        let failed = self
+            .failures
+            .iter()
+            .find(|failure| failure.0 == case && failure.1 == peer);
         failed.map(|failure| failure.2.as_str())
     }
 
@@ -60,7 +73,10 @@ impl Results {
     }
 
     fn summary(&self, case: &str, peer: &str, figure: &str, unit: f64) -> Option<Summary> {
-        let mine = self.trials.iter().filter(|trial| trial.0 == case && trial.1 == peer);
+        let mine = self
+            .trials
+            .iter()
+            .filter(|trial| trial.0 == case && trial.1 == peer);
         let samples: Vec<f64> = mine.map(|trial| trial.2.get(figure) / unit).collect();
         Summary::of(&samples)
     }
@@ -68,15 +84,19 @@ impl Results {
 
 /// The section as Markdown.
 pub(crate) fn section(section: &Section, results: &Results, settings: &Settings) -> String {
-    let mut text = format!("## {}: {}\n\n{}.\n\n", section.name, section.title, section.about);
+    let mut text = format!(
+        "## {}: {}\n\n{}.\n\n",
+        section.name, section.title, section.about
+    );
     let peers = machine::versions(&settings.root);
     let _ = writeln!(
         text,
-        "`{}` ({} rounds of {} s each) on {}. Tapio at {}; {peers}.",
+        "`{}` ({} rounds of {} s each) on {}, load average before it {}. Tapio at {}; {peers}.",
         settings.command,
         settings.rounds,
         settings.secs,
         machine::machine(),
+        results.load_average,
         machine::revision(&settings.root),
     );
     for case in section.cases {
@@ -90,7 +110,11 @@ fn table(text: &mut String, section: &Section, case: &Case, results: &Results) {
     if let Some((_, rate)) = results.rates.iter().find(|(name, _)| *name == case.name) {
         let _ = write!(text, "{} requests/s.\n\n", number(*rate));
     }
-    let headings: Vec<&str> = section.columns.iter().map(|column| column.heading).collect();
+    let headings: Vec<&str> = section
+        .columns
+        .iter()
+        .map(|column| column.heading)
+        .collect();
     let _ = writeln!(text, "| peer | {} |", headings.join(" | "));
     let _ = writeln!(text, "|---|{}", "---|".repeat(headings.len()));
     for peer in results.peers(case.name) {
@@ -98,9 +122,16 @@ fn table(text: &mut String, section: &Section, case: &Case, results: &Results) {
             let summary = results.summary(case.name, peer, column.figure, column.unit);
             summary.map_or_else(|| String::from("–"), |summary| summary.text())
         });
-        let _ = writeln!(text, "| {peer} | {} |", cells.collect::<Vec<_>>().join(" | "));
+        let _ = writeln!(
+            text,
+            "| {peer} | {} |",
+            cells.collect::<Vec<_>>().join(" | ")
+        );
     }
-    let failures = results.failures.iter().filter(|failure| failure.0 == case.name);
+    let failures = results
+        .failures
+        .iter()
+        .filter(|failure| failure.0 == case.name);
     for (i, (_, peer, reason)) in failures.enumerate() {
         let gap = if i == 0 { "\n" } else { "" };
         let _ = writeln!(text, "{gap}- {peer} is missing: {reason}");
@@ -110,9 +141,18 @@ fn table(text: &mut String, section: &Section, case: &Case, results: &Results) {
 /// The first columns of one trial, for the eyes of whoever waits.
 pub(crate) fn brief(section: &Section, figures: &Figures) -> String {
     let cell = |column: &super::cases::Column| {
-        format!("{} {}", number(figures.get(column.figure) / column.unit), column.heading)
+        format!(
+            "{} {}",
+            number(figures.get(column.figure) / column.unit),
+            column.heading
+        )
     };
-    section.columns.iter().map(cell).collect::<Vec<_>>().join(", ")
+    section
+        .columns
+        .iter()
+        .map(cell)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]

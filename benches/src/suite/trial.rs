@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a part may take beyond the time that it measures.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(45);
 /// Idle connections that are opened first, so that pools and tables exist.
 const FIRST: usize = 200;
 
@@ -47,14 +47,24 @@ pub(crate) fn run(peer: &Peer, case: &Case, settings: &Settings) -> Result<Figur
         Kind::HttpClose => served(peer, "http", case, secs, &["--http", "--close"]),
         Kind::Stall { how, times } => {
             let times = times.to_string();
-            served(peer, "stall", case, secs, &["--block", how, "--times", &times])
+            served(
+                peer,
+                "stall",
+                case,
+                secs,
+                &["--block", how, "--times", &times],
+            )
         }
     }
 }
 
 /// Requests per second of the epoll floor in a closed loop of the same shape.
 pub(crate) fn capacity(case: &Case, settings: &Settings) -> Result<f64, String> {
-    let closed = Case { rate: None, rate_share: None, ..*case };
+    let closed = Case {
+        rate: None,
+        rate_share: None,
+        ..*case
+    };
     let floor = peers::find("floor-epoll")?;
     Ok(served(floor, "echo", &closed, settings.secs.min(1.0), &[])?.get("requests_per_s"))
 }
@@ -68,8 +78,19 @@ fn served(
 ) -> Result<Figures, String> {
     let mut server = serve(peer, workload, case.bytes, &[])?;
     let address = server.line("ready")?;
-    let mut args = words(["load", "--addr", &address, "--pid", &server.child.id().to_string()]);
-    args.extend(words(["--secs", &secs.to_string(), "--bytes", &case.bytes.to_string()]));
+    let mut args = words([
+        "load",
+        "--addr",
+        &address,
+        "--pid",
+        &server.child.id().to_string(),
+    ]);
+    args.extend(words([
+        "--secs",
+        &secs.to_string(),
+        "--bytes",
+        &case.bytes.to_string(),
+    ]));
     args.extend(words(["--conns", &case.connections.to_string()]));
     args.extend(words(more.iter().copied()));
     if let Some(rate) = case.rate {
@@ -88,7 +109,13 @@ fn idle(peer: &Peer, case: &Case) -> Result<Figures, String> {
     let mut server = serve(peer, "echo", case.bytes, &["--memory"])?;
     let address = server.line("ready")?;
     let hold = |count: usize| -> Result<Part, String> {
-        let mut part = Part::start(&words(["hold", "--addr", &address, "--conns", &count.to_string()]))?;
+        let mut part = Part::start(&words([
+            "hold",
+            "--addr",
+            &address,
+            "--conns",
+            &count.to_string(),
+        ]))?;
         part.line("holding")?;
         Ok(part)
     };
@@ -97,7 +124,11 @@ fn idle(peer: &Peer, case: &Case) -> Result<Figures, String> {
     let _all = hold(case.connections)?;
     let (heap, resident) = server.memory()?;
     let count = case.connections as f64;
-    let own = if peer.can.contains(&"share-buffer") { 0.0 } else { case.bytes as f64 };
+    let own = if peer.can.contains(&"share-buffer") {
+        0.0
+    } else {
+        case.bytes as f64
+    };
     let mut figures = Figures::default();
     figures.set("heap_bytes", (heap - heap_before) / count - own);
     figures.set("resident_bytes", (resident - resident_before) / count - own);
@@ -161,7 +192,12 @@ impl Part {
             });
         }
         let input = child.stdin.take();
-        Ok(Self { child, input, lines, complaints })
+        Ok(Self {
+            child,
+            input,
+            lines,
+            complaints,
+        })
     }
 
     /// Waits for a line that begins with `word` and gives the rest of it.
@@ -197,9 +233,14 @@ impl Part {
                 }
             }
         }
-        let status = self.child.wait().map_err(|error| format!("waiting: {error}"))?;
+        let status = self
+            .child
+            .wait()
+            .map_err(|error| format!("waiting: {error}"))?;
         if !status.success() {
-            return Err(self.complaint().unwrap_or_else(|| format!("it ended with {status}")));
+            return Err(self
+                .complaint()
+                .unwrap_or_else(|| format!("it ended with {status}")));
         }
         Ok(Figures::parse(&text))
     }
@@ -207,7 +248,9 @@ impl Part {
     /// Allocated and resident bytes of a server.
     fn memory(&mut self) -> Result<(f64, f64), String> {
         let input = self.input.as_mut().ok_or("the server's input is closed")?;
-        input.write_all(b"memory\n").map_err(|error| format!("asking for memory: {error}"))?;
+        input
+            .write_all(b"memory\n")
+            .map_err(|error| format!("asking for memory: {error}"))?;
         let line = self.line("memory")?;
         let mut numbers = line.split(' ').map(|word| word.parse::<f64>());
         match (numbers.next(), numbers.next()) {
@@ -220,9 +263,15 @@ impl Part {
     fn complaint(&mut self) -> Option<String> {
         // Let the process finish its sentence: it is asked to end first.
         self.end();
-        let text = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = self
+            .complaints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-        let after_panic = text.lines().skip_while(|line| !line.contains("panicked at")).nth(1);
+        let after_panic = text
+            .lines()
+            .skip_while(|line| !line.contains("panicked at"))
+            .nth(1);
         let found = after_panic.or_else(|| lines.next_back())?;
         Some(found.trim().to_owned())
     }

@@ -19,7 +19,9 @@ const HELLO: &[u8] = b"Hello, World!";
 pub(crate) async fn connection<I: Read + Write + Unpin>(io: I) {
     // An error is a connection that the load generator closed or lost; it
     // counts its answers itself.
-    let _ = http1::Builder::new().serve_connection(io, service_fn(hello)).await;
+    let _ = http1::Builder::new()
+        .serve_connection(io, service_fn(hello))
+        .await;
 }
 
 async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

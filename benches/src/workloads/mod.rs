@@ -9,7 +9,6 @@
 //! peer's types are concrete.
 
 pub(crate) mod echo;
-#[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod ping_pong;
 pub(crate) mod spawn;
@@ -19,7 +18,10 @@ pub(crate) mod yielding;
 
 use std::time::{Duration, Instant};
 
-use crate::stats::median;
+use crate::{
+    clock::{now_ns, own_cpu_ns},
+    stats::median,
+};
 
 /// What a server does with each connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +41,9 @@ impl Connection {
             "echo" => Ok(Self::Echo { bytes }),
             "http" => Ok(Self::Http),
             "stall" => Ok(Self::Stall),
-            _ => Err(format!("no workload for connections is called {name:?}: echo, http, stall")),
+            _ => Err(format!(
+                "no workload for connections is called {name:?}: echo, http, stall"
+            )),
         }
     }
 }
@@ -88,35 +92,78 @@ pub(crate) struct Plan {
     pub(crate) quick: bool,
 }
 
+/// What an operation costs, in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    /// CPU time of all threads of the process: what other processes do on the
+    /// machine blurs it less.
+    pub(crate) cpu_ns: f64,
+    /// Time on the clock.
+    pub(crate) wall_ns: f64,
+}
+
+/// The beginning of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    cpu_ns: u64,
+    wall_ns: u64,
+}
+
+impl Start {
+    pub(crate) fn now() -> Self {
+        Self {
+            cpu_ns: own_cpu_ns(),
+            wall_ns: now_ns(),
+        }
+    }
+
+    /// What each of `ops` operations since then has cost.
+    pub(crate) fn cost(self, ops: u64) -> Cost {
+        let each = |now: u64, start: u64| (now - start) as f64 / ops as f64;
+        Cost {
+            cpu_ns: each(own_cpu_ns(), self.cpu_ns),
+            wall_ns: each(now_ns(), self.wall_ns),
+        }
+    }
+}
+
 /// Collects the cost per operation, batch by batch, until the time is over.
 #[derive(Debug)]
 pub(crate) struct Batches {
     until: Instant,
-    ns_per_op: Vec<f64>,
+    costs: Vec<Cost>,
     warm: bool,
 }
 
 impl Batches {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { until: Instant::now() + plan.time, ns_per_op: Vec::new(), warm: false }
+        Self {
+            until: Instant::now() + plan.time,
+            costs: Vec::new(),
+            warm: false,
+        }
     }
 
     /// Whether another batch is due. At least one is measured after the warm-up.
     pub(crate) fn more(&self) -> bool {
-        self.ns_per_op.is_empty() || Instant::now() < self.until
+        self.costs.is_empty() || Instant::now() < self.until
     }
 
-    /// Takes the time of a batch of `ops` operations; the first is the warm-up.
-    pub(crate) fn add(&mut self, time: Duration, ops: u64) {
+    /// Takes a batch of `ops` operations; the first is the warm-up.
+    pub(crate) fn add(&mut self, start: Start, ops: u64) {
         if self.warm {
-            self.ns_per_op.push(time.as_nanos() as f64 / ops as f64);
+            self.costs.push(start.cost(ops));
         }
         self.warm = true;
     }
 
-    /// The median over the batches, in nanoseconds per operation.
-    pub(crate) fn ns(&self) -> f64 {
-        median(&self.ns_per_op)
+    /// The medians over the batches.
+    pub(crate) fn cost(&self) -> Cost {
+        let over = |of: fn(&Cost) -> f64| median(&self.costs.iter().map(of).collect::<Vec<_>>());
+        Cost {
+            cpu_ns: over(|cost| cost.cpu_ns),
+            wall_ns: over(|cost| cost.wall_ns),
+        }
     }
 }
 
@@ -130,12 +177,9 @@ macro_rules! connection {
             $crate::workloads::Connection::Stall => {
                 $spawn($crate::workloads::stall::connection($stream));
             }
-            #[cfg(feature = "http")]
             $crate::workloads::Connection::Http => {
                 $spawn($crate::workloads::http::connection($io));
             }
-            #[cfg(not(feature = "http"))]
-            $crate::workloads::Connection::Http => {}
         }
     };
 }
@@ -153,9 +197,11 @@ macro_rules! tasks {
             Task::Spawn => $enter(spawn::one_by_one(plan, spawn::task, $spawn)),
             Task::SpawnMany => $enter(spawn::many(plan, spawn::task, $spawn)),
             Task::Yield => $enter(yielding::run(plan, yielding::task::<$peer>, $spawn)),
-            Task::PingPong => {
-                $enter(ping_pong::run::<$peer, _, _>(plan, ping_pong::task::<$peer>, $spawn))
-            }
+            Task::PingPong => $enter(ping_pong::run::<$peer, _, _>(
+                plan,
+                ping_pong::task::<$peer>,
+                $spawn,
+            )),
             Task::TimerChurn => $enter(timers::churn::<$peer>(plan)),
             Task::Sleepers => $enter(timers::sleepers(plan, timers::task::<$peer>, $spawn)),
         }

@@ -1,8 +1,8 @@
 //! Spawn: what a task costs from its spawning to the end of its handle.
 
-use std::{hint::black_box, time::Instant};
+use std::hint::black_box;
 
-use super::{Batches, Plan};
+use super::{Batches, Cost, Plan, Start};
 
 const BATCH: u64 = 100_000;
 const GROUP: u64 = 1_000;
@@ -17,24 +17,24 @@ pub(crate) async fn one_by_one<F, H>(
     plan: Plan,
     task: impl Fn(u64) -> F,
     spawn: impl Fn(F) -> H,
-) -> f64
+) -> Cost
 where
     H: Future<Output = u64>,
 {
     let batch = if plan.quick { BATCH / 100 } else { BATCH };
     let mut batches = Batches::new(plan);
     while batches.more() {
-        let start = Instant::now();
+        let start = Start::now();
         for number in 0..batch {
             black_box(spawn(task(number)).await);
         }
-        batches.add(start.elapsed(), batch);
+        batches.add(start, batch);
     }
-    batches.ns()
+    batches.cost()
 }
 
 /// Spawns a thousand tasks, then waits for each; nanoseconds for each.
-pub(crate) async fn many<F, H>(plan: Plan, task: impl Fn(u64) -> F, spawn: impl Fn(F) -> H) -> f64
+pub(crate) async fn many<F, H>(plan: Plan, task: impl Fn(u64) -> F, spawn: impl Fn(F) -> H) -> Cost
 where
     H: Future<Output = u64>,
 {
@@ -42,14 +42,14 @@ where
     let mut batches = Batches::new(plan);
     let mut handles = Vec::with_capacity(GROUP as usize);
     while batches.more() {
-        let start = Instant::now();
+        let start = Start::now();
         for _ in 0..groups {
             handles.extend((0..GROUP).map(|number| spawn(task(number))));
             for handle in handles.drain(..) {
                 black_box(handle.await);
             }
         }
-        batches.add(start.elapsed(), groups * GROUP);
+        batches.add(start, groups * GROUP);
     }
-    batches.ns()
+    batches.cost()
 }

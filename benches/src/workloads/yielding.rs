@@ -1,8 +1,6 @@
 //! Yield: how fast the scheduler goes around.
 
-use std::time::Instant;
-
-use super::{Batches, Plan};
+use super::{Batches, Cost, Plan, Start};
 use crate::contract::Primitives;
 
 const TASKS: u64 = 1_000;
@@ -19,20 +17,20 @@ pub(crate) async fn task<P: Primitives>(times: u64) -> u64 {
 /// A thousand tasks yield in turn; nanoseconds for each yield.
 ///
 /// The spawning and joining of the tasks is in it, spread over the yields.
-pub(crate) async fn run<F, H>(plan: Plan, task: impl Fn(u64) -> F, spawn: impl Fn(F) -> H) -> f64
+pub(crate) async fn run<F, H>(plan: Plan, task: impl Fn(u64) -> F, spawn: impl Fn(F) -> H) -> Cost
 where
     H: Future<Output = u64>,
 {
     let yields = if plan.quick { YIELDS / 100 } else { YIELDS };
     let mut batches = Batches::new(plan);
     while batches.more() {
-        let start = Instant::now();
+        let start = Start::now();
         let handles: Vec<H> = (0..TASKS).map(|_| spawn(task(yields))).collect();
         let mut done = 0;
         for handle in handles {
             done += handle.await;
         }
-        batches.add(start.elapsed(), done);
+        batches.add(start, done);
     }
-    batches.ns()
+    batches.cost()
 }
