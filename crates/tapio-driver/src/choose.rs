@@ -92,7 +92,9 @@ impl Options {
         }
         if let Ok(names) = std::env::var("TAPIO_RING_WITHOUT") {
             for name in names.split(',').filter(|name| !name.is_empty()) {
-                let ability = name.parse().map_err(|why| invalid("TAPIO_RING_WITHOUT", why))?;
+                let ability = name
+                    .parse()
+                    .map_err(|why| invalid("TAPIO_RING_WITHOUT", why))?;
                 self.without.push(ability);
             }
         }

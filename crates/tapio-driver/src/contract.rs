@@ -93,6 +93,14 @@ pub trait Driver: Send + fmt::Debug {
     /// The half for everybody.
     fn remote(&self) -> Arc<dyn Remote>;
 
+    /// Makes the calling thread the owner. Must be called by each thread that
+    /// takes the driver over, before its first park; costs next to nothing
+    /// when the thread owns it already.
+    ///
+    /// # Errors
+    /// When the kernel gives this thread no ring; the driver is as it was.
+    fn occupy(&mut self) -> io::Result<()>;
+
     /// Sleeps until something is reported, somebody unparks it or `limit` is
     /// reached, and puts whoever waited for what happened into `wakes`. The
     /// only place where a worker sleeps.

@@ -56,21 +56,22 @@ impl Epoll {
         })
     }
 
-    /// The waiting side, without an alarm.
-    pub(crate) fn events(&self) -> Events {
-        Events {
-            fd: self.registry.lock().fd.clone(),
+    /// The waiting side, and the descriptor by which others may wait for it.
+    pub(crate) fn events(&self) -> (Events, Arc<OwnedFd>) {
+        let fd = self.registry.lock().fd.clone();
+        let fd = fd.expect("not shut down before it is used");
+        let events = Events {
+            fd: Some(Arc::clone(&fd)),
             list: Vec::with_capacity(BATCH),
-        }
+        };
+        (events, fd)
     }
 
     /// The waiting side, which `alarm` also wakes.
     pub(crate) fn watch_alarm(&self, alarm: BorrowedFd<'_>) -> io::Result<Events> {
-        let events = self.events();
-        if let Some(fd) = &events.fd {
-            let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-            epoll::add(fd, alarm, epoll::EventData::new_u64(ALARM), flags)?;
-        }
+        let (events, fd) = self.events();
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&*fd, alarm, epoll::EventData::new_u64(ALARM), flags)?;
         Ok(events)
     }
 
@@ -189,11 +190,6 @@ impl Events {
     /// Whether the last fetch filled the batch, so that more may be waiting.
     pub(crate) fn is_full(&self) -> bool {
         self.list.len() == BATCH
-    }
-
-    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        use std::os::fd::AsFd;
-        self.fd.as_ref().map(|fd| fd.as_fd())
     }
 
     pub(crate) fn close(&mut self) {

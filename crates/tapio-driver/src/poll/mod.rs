@@ -52,6 +52,10 @@ impl Driver for PollDriver {
         Arc::clone(&self.remote) as Arc<dyn Remote>
     }
 
+    fn occupy(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn park(&mut self, limit: Limit, wakes: &mut Wakes) -> io::Result<()> {
         let limit = match limit {
             Limit::NoWait => Limit::NoWait,

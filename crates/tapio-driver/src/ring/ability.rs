@@ -16,8 +16,9 @@ pub enum Ability {
     NoDrop,
     /// Successful removals post no completion (Linux 5.17).
     QuietSuccess,
-    /// Completions are delivered without interrupting the thread (Linux 5.19).
-    CoopTaskrun,
+    /// Completions are delivered in batches, when their thread asks for them
+    /// (Linux 6.1).
+    DeferTaskrun,
     /// `POLL_ADD`, as an operation.
     PollAdd,
     /// `POLL_REMOVE`, as an operation.
@@ -33,7 +34,7 @@ impl Ability {
         Ability::WaitTimeout,
         Ability::NoDrop,
         Ability::QuietSuccess,
-        Ability::CoopTaskrun,
+        Ability::DeferTaskrun,
         Ability::PollAdd,
         Ability::PollRemove,
         Ability::MultishotPoll,
@@ -47,7 +48,7 @@ impl Ability {
             Ability::WaitTimeout => "wait-timeout",
             Ability::NoDrop => "no-drop",
             Ability::QuietSuccess => "quiet-success",
-            Ability::CoopTaskrun => "coop-taskrun",
+            Ability::DeferTaskrun => "defer-taskrun",
             Ability::PollAdd => "poll-add",
             Ability::PollRemove => "poll-remove",
             Ability::MultishotPoll => "multishot-poll",

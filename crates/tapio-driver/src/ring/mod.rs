@@ -8,14 +8,17 @@
 //! no reference, so their ports are free the moment they are closed, even
 //! when the process is killed.
 //!
-//! - `ability` names what a kernel must offer; `setup` opens a ring and probes
-//! - `submission` is the half under a lock: entries, keys, what is in flight
-//! - this file is the driver: park, reap, shut down
+//! - `ability` names what a kernel must offer; `setup` opens rings and probes
+//! - `queues` is the memory shared with the kernel
+//! - `submission` is what is asked and what the answers mean
+//! - this file is the driver: park, reap, change hands, shut down
 //!
-//! The ring is not tied to one thread (`SINGLE_ISSUER`), since a worker's
-//! thread may be replaced; see `docs/decisions/0003-rings-without-single-issuer.md`.
+//! A ring is bound to one thread (`SINGLE_ISSUER`, `DEFER_TASKRUN`), which
+//! costs less for each completion; `docs/decisions/0003-rings-bound-to-threads.md`
+//! has the measurement, and how another thread takes over.
 
 mod ability;
+mod queues;
 mod setup;
 mod submission;
 
@@ -28,7 +31,7 @@ use io_uring::types;
 
 pub use self::ability::Ability;
 pub(crate) use self::setup::RingRefusal;
-use self::setup::open_ring;
+use self::setup::probe;
 use self::submission::{Completion, Submission};
 use crate::contract::{Driver, DriverKind, Limit, Remote};
 use crate::poll::{Epoll, Events};
@@ -55,34 +58,21 @@ struct RingRemote {
 
 impl RingDriver {
     pub(crate) fn new(entries: u32, without: &[Ability]) -> Result<RingDriver, RingRefusal> {
-        let ring = open_ring(entries, without)?;
+        probe(without)?;
         let other = |error: io::Error| RingRefusal::new("its descriptors", error);
         let wake = Wake::new().map_err(other)?;
         let epoll = Epoll::new().map_err(other)?;
-        let events = epoll.events();
-        let submission = Submission::new(ring);
-        let remote = RingRemote {
-            submission,
-            epoll,
-            wake,
-        };
-        let mut driver = RingDriver {
-            remote: Arc::new(remote),
+        let (events, unheld) = epoll.events();
+        let submission = Submission::new(entries, wake.as_fd(), unheld.as_fd())?;
+        Ok(RingDriver {
+            remote: Arc::new(RingRemote {
+                submission,
+                epoll,
+                wake,
+            }),
             events,
             completions: Vec::new(),
-        };
-        driver.watch_own_descriptors().map_err(other)?;
-        Ok(driver)
-    }
-
-    /// Polls the alarm and the `epoll` of unheld sources through the ring.
-    fn watch_own_descriptors(&mut self) -> io::Result<()> {
-        let remote = &self.remote;
-        remote.submission.watch_alarm(remote.wake.as_fd())?;
-        if let Some(fd) = self.events.fd() {
-            remote.submission.watch_unheld(fd)?;
-        }
-        Ok(())
+        })
     }
 
     /// Takes what the kernel completed and reports it.
@@ -94,17 +84,7 @@ impl RingDriver {
             match completion {
                 Completion::Ready { source, ready } => source.report(ready, wakes),
                 Completion::Ended { source, direction } => source.disarmed(direction, wakes),
-                Completion::Unheld => self.reap_unheld(wakes)?,
-                Completion::RewatchAlarm => {
-                    let alarm = self.remote.wake.as_fd();
-                    outcome = outcome.and(self.remote.submission.watch_alarm(alarm));
-                }
-                Completion::RewatchUnheld => {
-                    if let Some(fd) = self.events.fd() {
-                        outcome = outcome.and(self.remote.submission.watch_unheld(fd));
-                    }
-                    self.reap_unheld(wakes)?;
-                }
+                Completion::Unheld => outcome = outcome.and(self.reap_unheld(wakes)),
             }
         }
         self.completions = completions;
@@ -130,6 +110,10 @@ impl Driver for RingDriver {
 
     fn remote(&self) -> Arc<dyn Remote> {
         Arc::clone(&self.remote) as Arc<dyn Remote>
+    }
+
+    fn occupy(&mut self) -> io::Result<()> {
+        self.remote.submission.occupy()
     }
 
     fn park(&mut self, limit: Limit, wakes: &mut Wakes) -> io::Result<()> {

@@ -1,6 +1,4 @@
-//! Opens a ring and probes what it can do.
-
-#![expect(unsafe_code, reason = "a probe submits to the ring that it just made")]
+//! Opens a ring and probes what the kernel can do.
 
 use std::fmt;
 use std::io;
@@ -8,8 +6,10 @@ use std::os::fd::AsRawFd;
 
 use io_uring::{IoUring, Probe, cqueue, opcode, types};
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
 
 use super::ability::Ability;
+use super::queues::Queues;
 
 /// Below this many entries a ring is not worth having.
 const ENTRIES_MIN: u32 = 8;
@@ -36,6 +36,10 @@ impl RingRefusal {
             io::Error::from(io::ErrorKind::Unsupported),
         )
     }
+
+    pub(crate) fn into_error(self) -> io::Error {
+        io::Error::new(self.error.kind(), self.to_string())
+    }
 }
 
 impl fmt::Display for RingRefusal {
@@ -45,98 +49,87 @@ impl fmt::Display for RingRefusal {
 }
 
 /// Opens a ring of `entries`, or of fewer where the memory limit forbids so
-/// many, and makes sure that it can do all that is not in `without`.
-pub(crate) fn open_ring(mut entries: u32, without: &[Ability]) -> Result<IoUring, RingRefusal> {
-    if let Some(&ability) = without.first() {
-        return Err(RingRefusal::lacks(ability));
-    }
+/// many. It is disabled: the thread that enables it is the one that must
+/// enter it from then on.
+pub(crate) fn open_ring(mut entries: u32) -> Result<Queues, RingRefusal> {
     loop {
         let built = IoUring::builder()
-            .setup_coop_taskrun()
+            .setup_r_disabled()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
             .setup_taskrun_flag()
             .dontfork()
             .setup_cqsize(entries.saturating_mul(4))
             .build(entries);
         match built {
-            Ok(ring) => {
-                probe(&ring)?;
-                return Ok(ring);
-            }
+            Ok(ring) => return Ok(Queues::new(ring)),
             // Locked memory is counted per user, so a smaller ring may fit.
-            Err(error) if is_no_memory(&error) && entries > ENTRIES_MIN => entries /= 2,
+            Err(error) if is(&error, Errno::NOMEM) && entries > ENTRIES_MIN => entries /= 2,
+            // A kernel that knows rings, but not these flags.
+            Err(error) if is(&error, Errno::INVAL) => {
+                return Err(RingRefusal::lacks(Ability::DeferTaskrun));
+            }
             Err(error) => return Err(RingRefusal::new("io_uring_setup", error)),
         }
     }
 }
 
-fn is_no_memory(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::NOMEM.raw_os_error())
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
 }
 
-fn probe(ring: &IoUring) -> Result<(), RingRefusal> {
-    let params = ring.params();
+/// Makes sure, with a small ring of its own, that the kernel can do all that
+/// the driver needs and that is not in `without`.
+pub(crate) fn probe(without: &[Ability]) -> Result<(), RingRefusal> {
+    if let Some(&ability) = without.first() {
+        return Err(RingRefusal::lacks(ability));
+    }
+    let queues = open_ring(ENTRIES_MIN)?;
+    queues
+        .enable()
+        .map_err(|error| RingRefusal::new("io_uring_register(enable)", error))?;
+    let params = queues.params();
     let features = [
         (params.is_feature_ext_arg(), Ability::WaitTimeout),
         (params.is_feature_nodrop(), Ability::NoDrop),
-        (params.is_feature_skip_cqe_on_success(), Ability::QuietSuccess),
+        (
+            params.is_feature_skip_cqe_on_success(),
+            Ability::QuietSuccess,
+        ),
     ];
     let mut known = Probe::new();
-    ring.submitter()
+    queues
         .register_probe(&mut known)
         .map_err(|error| RingRefusal::new("io_uring_register(probe)", error))?;
     let operations = [
         (known.is_supported(opcode::PollAdd::CODE), Ability::PollAdd),
-        (known.is_supported(opcode::PollRemove::CODE), Ability::PollRemove),
+        (
+            known.is_supported(opcode::PollRemove::CODE),
+            Ability::PollRemove,
+        ),
     ];
     for (there, ability) in features.into_iter().chain(operations) {
         if !there {
             return Err(RingRefusal::lacks(ability));
         }
     }
-    match multishot_poll_works(ring) {
+    match multishot_poll_works(&queues) {
         Ok(true) => Ok(()),
         Ok(false) => Err(RingRefusal::lacks(Ability::MultishotPoll)),
         Err(error) => Err(RingRefusal::new("io_uring_enter", error)),
     }
 }
 
-/// Whether one poll operation reports and stays armed, and whether it can be
-/// removed. This also finds a filter that allows setup but not entering.
-fn multishot_poll_works(ring: &IoUring) -> io::Result<bool> {
-    const POLL: u64 = 1;
-    const REMOVE: u64 = 2;
+/// Whether a poll operation reports and stays armed. This also finds a filter
+/// that allows setup but not entering.
+fn multishot_poll_works(queues: &Queues) -> io::Result<bool> {
     let event = eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    let fd = types::Fd(event.as_raw_fd());
-    let add = opcode::PollAdd::new(fd, POLLIN).multi(true).build();
-    push(ring, &add.user_data(POLL))?;
-    ring.submitter().submit_and_wait(1)?;
-    let armed = next(ring).is_some_and(|entry| {
-        entry.user_data() == POLL && entry.result() > 0 && cqueue::more(entry.flags())
-    });
-    let remove = opcode::PollRemove::new(POLL).build();
-    push(ring, &remove.user_data(REMOVE))?;
-    // Both the removal and the removed operation complete; all are taken, so
-    // that the ring starts out empty.
-    let mut left = if armed { 2 } else { 1 };
-    while left > 0 {
-        ring.submitter().submit_and_wait(1)?;
-        while next(ring).is_some() {
-            left -= 1;
-        }
+    let poll = opcode::PollAdd::new(types::Fd(event.as_raw_fd()), POLLIN).multi(true);
+    if !queues.push(&poll.build()) {
+        return Ok(false);
     }
+    queues.enter(1, None)?;
+    let mut armed = false;
+    queues.reap(|entry| armed = entry.result() > 0 && cqueue::more(entry.flags()));
     Ok(armed)
-}
-
-fn push(ring: &IoUring, entry: &io_uring::squeue::Entry) -> io::Result<()> {
-    // SAFETY: the ring was made by our caller and is not shared with anybody
-    // yet, so this is the only submission queue over it; the entry holds no
-    // pointer, and its descriptor outlives the operation, which the probe
-    // waits for.
-    let pushed = unsafe { ring.submission_shared().push(entry) };
-    pushed.map_err(|_| io::Error::other("the new ring's submission queue is full"))
-}
-
-fn next(ring: &IoUring) -> Option<cqueue::Entry> {
-    // SAFETY: as in `push`, nobody else reaps this ring yet.
-    unsafe { ring.completion_shared().next() }
 }

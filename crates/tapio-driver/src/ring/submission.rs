@@ -1,25 +1,24 @@
-//! What is asked of the ring, and what it answered.
+//! What is asked of the ring, and what its answers mean.
 //!
-//! Any thread may write an entry, under the lock. Only the owner's thread
-//! hands entries to the kernel: an operation belongs to the task that
-//! submitted it, and is cancelled when that thread ends.
-
-#![expect(
-    unsafe_code,
-    reason = "the queues are memory shared with the kernel; the lock and the single reaper make each single-owner"
-)]
+//! Any thread may ask, under the lock. Only the owner's thread enters the
+//! kernel: the ring is bound to the thread that enabled it, and an operation
+//! belongs to the thread that submitted it. When another thread becomes the
+//! owner, a new ring takes the place of the old one and every watch is asked
+//! for again there; sources and their keys notice nothing.
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use io_uring::{cqueue, opcode, squeue, types};
 use parking_lot::Mutex;
 use slab::Slab;
 
+use super::queues::Queues;
+use super::setup::{RingRefusal, open_ring};
 use crate::contract::gone;
 use crate::ready::Ready;
 use crate::source::{Direction, Source};
@@ -29,102 +28,138 @@ use crate::wakes::Wakes;
 const ALARM: u64 = u64::MAX;
 /// The poll operation over the `epoll` of unheld sources.
 const UNHELD: u64 = u64::MAX - 1;
-/// Completions that nobody waits for: failed removals.
+/// Completions that nobody waits for: removals.
 const IGNORED: u64 = u64::MAX - 2;
 
-const POLLIN: u32 = 0x001;
 const READ_FLAGS: u32 = 0x001 | 0x002 | 0x2000;
 const WRITE_FLAGS: u32 = 0x004;
 
 /// How long a shutdown waits for the kernel to give back what it was asked to
 /// cancel. It takes microseconds; the bound is for a kernel that is broken.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
+const CANCEL_LIMIT: Duration = Duration::from_secs(1);
+
+/// No thread: the ring is not enabled yet.
+const NOBODY: u64 = 0;
 
 #[derive(Debug)]
-pub(crate) struct Submission {
+pub(super) struct Submission {
     state: Mutex<State>,
-    /// The thread that parks, as [`this_thread`] names it.
-    owner: AtomicUsize,
+    entries: u32,
+    /// The thread that enabled the ring, as [`this_thread`] numbers it.
+    owner: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
     /// `None` once shut down.
-    ring: Option<Arc<Ring>>,
+    queues: Option<Arc<Queues>>,
     /// The poll operations in flight, by key.
     watches: Slab<Watch>,
     /// Entries that found the queue full, oldest first. The owner moves them
     /// into the queue as it empties.
     backlog: VecDeque<squeue::Entry>,
+    /// The driver's own descriptors: the alarm and the `epoll`.
+    own: [(RawFd, u64); 2],
 }
-
-struct Ring(IoUring);
 
 #[derive(Debug)]
 struct Watch {
     source: Arc<Source>,
     direction: Direction,
+    /// Nobody waits any more: it ends with the completion of its removal.
+    is_ending: bool,
 }
 
 /// What a completion means to the driver.
 #[derive(Debug)]
-pub(crate) enum Completion {
-    Ready { source: Arc<Source>, ready: Ready },
-    Ended { source: Arc<Source>, direction: Direction },
+pub(super) enum Completion {
+    Ready {
+        source: Arc<Source>,
+        ready: Ready,
+    },
+    Ended {
+        source: Arc<Source>,
+        direction: Direction,
+    },
     Unheld,
-    RewatchAlarm,
-    RewatchUnheld,
-}
-
-impl std::fmt::Debug for Ring {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Ring").field(&self.0.as_raw_fd()).finish()
-    }
 }
 
 impl Submission {
-    pub(crate) fn new(ring: IoUring) -> Submission {
-        Submission {
-            state: Mutex::new(State {
-                ring: Some(Arc::new(Ring(ring))),
-                watches: Slab::new(),
-                backlog: VecDeque::new(),
-            }),
-            owner: AtomicUsize::new(this_thread()),
+    pub(super) fn new(
+        entries: u32,
+        alarm: BorrowedFd<'_>,
+        unheld: BorrowedFd<'_>,
+    ) -> Result<Submission, RingRefusal> {
+        let mut state = State {
+            queues: Some(Arc::new(open_ring(entries)?)),
+            watches: Slab::new(),
+            backlog: VecDeque::new(),
+            own: [(alarm.as_raw_fd(), ALARM), (unheld.as_raw_fd(), UNHELD)],
+        };
+        state.watch_own();
+        Ok(Submission {
+            state: Mutex::new(state),
+            entries,
+            owner: AtomicU64::new(NOBODY),
+        })
+    }
+
+    /// Makes the calling thread the owner.
+    pub(super) fn occupy(&self) -> io::Result<()> {
+        if self.is_owner() {
+            return Ok(());
         }
+        // Relaxed: the driver's lock, held by our caller, orders owners.
+        if self.owner.load(Ordering::Relaxed) != NOBODY {
+            self.replace_ring()?;
+        }
+        let state = self.state.lock();
+        let queues = state.queues.as_ref().ok_or_else(gone)?;
+        queues.enable()?;
+        self.owner.store(this_thread(), Ordering::Relaxed);
+        Ok(())
     }
 
-    pub(crate) fn watch_alarm(&self, alarm: BorrowedFd<'_>) -> io::Result<()> {
-        self.state.lock().push(&poll(alarm.as_raw_fd(), POLLIN, ALARM))
-    }
-
-    pub(crate) fn watch_unheld(&self, epoll: BorrowedFd<'_>) -> io::Result<()> {
-        self.state.lock().push(&poll(epoll.as_raw_fd(), POLLIN, UNHELD))
+    /// Puts a new ring in the place of one that belongs to another thread.
+    /// The kernel ends what is left of the old one by itself, once nobody
+    /// holds it.
+    fn replace_ring(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        if state.queues.is_none() {
+            return Err(gone());
+        }
+        let fresh = open_ring(self.entries).map_err(RingRefusal::into_error)?;
+        state.queues = Some(Arc::new(fresh));
+        state.backlog.clear();
+        state.watches.retain(|_, watch| !watch.is_ending);
+        state.watch_own();
+        let watches = state.watches.iter();
+        let again: Vec<_> = watches.map(|(key, watch)| watch.entry(key)).collect();
+        for entry in again {
+            state.push(entry);
+        }
+        self.owner.store(NOBODY, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Watches one direction of `source`. Says whether the owner must be
     /// unparked to submit it.
-    pub(crate) fn watch(
-        &self,
-        source: &Arc<Source>,
-        direction: Direction,
-    ) -> io::Result<bool> {
+    pub(super) fn watch(&self, source: &Arc<Source>, direction: Direction) -> io::Result<bool> {
         let mut state = self.state.lock();
+        if state.queues.is_none() {
+            return Err(gone());
+        }
         if source.key(direction).is_some() {
             return Ok(false);
         }
-        let key = state.watches.insert(Watch {
+        let watch = Watch {
             source: Arc::clone(source),
             direction,
-        });
-        let flags = match direction {
-            Direction::Read => READ_FLAGS,
-            Direction::Write => WRITE_FLAGS,
+            is_ending: false,
         };
-        if let Err(error) = state.push(&poll(source.fd(), flags, key as u64)) {
-            state.watches.remove(key);
-            return Err(error);
-        }
+        let key = state.watches.vacant_key();
+        state.push(watch.entry(key));
+        state.watches.insert(watch);
         source.set_key(direction, Some(key as u32));
         Ok(!self.is_owner())
     }
@@ -132,7 +167,7 @@ impl Submission {
     /// Ends the watch over `source`. On the owner's thread the kernel lets go
     /// of the file before this returns. Says whether the owner must be
     /// unparked to do so.
-    pub(crate) fn unwatch(&self, source: &Arc<Source>) -> bool {
+    pub(super) fn unwatch(&self, source: &Arc<Source>) -> bool {
         let mut state = self.state.lock();
         let mut any = false;
         for direction in Direction::BOTH {
@@ -140,265 +175,224 @@ impl Submission {
                 // The watch stays in the slab until its last completion: until
                 // then the kernel may still name its key.
                 source.set_key(direction, None);
-                let entry = opcode::PollRemove::new(u64::from(key))
-                    .build()
-                    .flags(squeue::Flags::SKIP_SUCCESS)
-                    .user_data(IGNORED);
-                any |= state.push(&entry).is_ok();
+                if let Some(watch) = state.watches.get_mut(key as usize) {
+                    watch.is_ending = true;
+                    state.push(removal(u64::from(key)));
+                    any = true;
+                }
             }
         }
         if !any {
             return false;
         }
         if self.is_owner() {
+            // What the kernel refuses now, it is asked again at the next park.
             let _ = state.submit();
             return false;
         }
         true
     }
 
-    /// Hands entries to the kernel and runs what it has pending, without
-    /// waiting.
-    pub(crate) fn flush(&self) -> io::Result<()> {
-        self.take_ownership();
+    /// Hands entries to the kernel and has it complete what is deferred,
+    /// without waiting.
+    pub(super) fn flush(&self) -> io::Result<()> {
         let mut state = self.state.lock();
-        let Some(ring) = state.ring.clone() else {
-            return Err(gone());
-        };
-        state.submit()?;
-        drop(state);
-        let pending = {
-            // SAFETY: only flags in shared memory are read, no entry is
-            // written and the tail is not touched, so a thread that writes
-            // entries under the lock is not disturbed.
-            let queue = unsafe { ring.0.submission_shared() };
-            queue.taskrun() || queue.cq_overflow()
-        };
-        if pending { ring.enter(0, None) } else { Ok(()) }
+        let queues = state.queues.clone().ok_or_else(gone)?;
+        if state.refill() || queues.written() > 0 {
+            state.submit()
+        } else if queues.has_deferred() {
+            queues.enter(0, None)
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands entries to the kernel and waits for a completion, or `timeout`.
-    pub(crate) fn wait(&self, timeout: Option<&types::Timespec>) -> io::Result<()> {
-        self.take_ownership();
+    pub(super) fn wait(&self, timeout: Option<&types::Timespec>) -> io::Result<()> {
         let mut state = self.state.lock();
-        state.refill();
-        let Some(ring) = state.ring.clone() else {
-            return Err(gone());
-        };
-        // A backlog means that more than a full queue was asked for since the
-        // last park.
-        let backlog = !state.backlog.is_empty();
+        let queues = state.queues.clone().ok_or_else(gone)?;
+        let backlog = state.refill();
         drop(state);
-        // SAFETY: as in `reap`; only the length is read.
-        let arrived = unsafe { !ring.0.completion_shared().is_empty() };
-        if backlog || arrived {
+        if backlog || queues.has_completions() {
             return self.flush();
         }
         // The lock is not held while we sleep: others go on writing entries
         // and unpark us to have them submitted.
-        ring.enter(1, timeout)
+        queues.enter(1, timeout)
     }
 
-    /// Takes what the kernel completed. Called by the owner alone.
-    pub(crate) fn reap(&self, out: &mut Vec<Completion>) {
+    /// Takes what the kernel completed.
+    pub(super) fn reap(&self, out: &mut Vec<Completion>) {
         let mut state = self.state.lock();
-        let Some(ring) = state.ring.clone() else {
-            return;
-        };
-        // SAFETY: the completion queue has one reader: `reap` and `shut_down`
-        // are called by the driver's owner alone (`&mut` there), and under
-        // this lock besides.
-        let queue = unsafe { ring.0.completion_shared() };
-        for entry in queue {
-            state.meaning(&entry, out);
+        if let Some(queues) = state.queues.clone() {
+            queues.reap(|entry| state.take(entry, out));
         }
     }
 
-    /// Cancels everything and waits until the kernel has let go of it.
-    pub(crate) fn shut_down(&self, wakes: &mut Wakes) {
-        self.take_ownership();
+    /// Ends every operation and tells every waiter.
+    pub(super) fn shut_down(&self, wakes: &mut Wakes) {
         let mut state = self.state.lock();
-        let Some(ring) = state.ring.clone() else {
-            return;
-        };
-        state.cancel_all();
-        let limit = Instant::now() + SHUTDOWN_LIMIT;
-        let step = types::Timespec::new().nsec(10_000_000);
-        let mut own_left = 2;
-        while (own_left > 0 || !state.watches.is_empty()) && Instant::now() < limit {
-            let submitted = state.submit();
-            if submitted.and(ring.enter(1, Some(&step))).is_err() {
-                break;
-            }
-            // SAFETY: as in `reap`.
-            for entry in unsafe { ring.0.completion_shared() } {
-                if cqueue::more(entry.flags()) {
-                    continue;
-                }
-                match entry.user_data() {
-                    ALARM | UNHELD => own_left -= 1,
-                    IGNORED => {}
-                    key => {
-                        if let Some(watch) = state.watches.try_remove(key as usize) {
-                            watch.source.set_key(watch.direction, None);
-                            watch.source.shut_down(wakes);
-                        }
-                    }
-                }
-            }
+        if self.is_owner() {
+            state.cancel_all();
         }
-        state.ring = None;
-        let rest = std::mem::take(&mut state.watches);
+        state.queues = None;
+        state.backlog.clear();
+        let watches = std::mem::take(&mut state.watches);
         drop(state);
-        for (_, watch) in rest {
-            watch.source.shut_down(wakes);
+        for (_, watch) in watches {
+            if !watch.is_ending {
+                watch.source.set_key(watch.direction, None);
+                watch.source.shut_down(wakes);
+            }
         }
     }
 
-    pub(crate) fn live(&self) -> usize {
+    pub(super) fn live(&self) -> usize {
         self.state.lock().watches.len()
     }
 
     fn is_owner(&self) -> bool {
-        // Relaxed: only our own earlier store can equal our own name.
+        // Relaxed: only our own earlier store can equal our own number.
         self.owner.load(Ordering::Relaxed) == this_thread()
-    }
-
-    fn take_ownership(&self) {
-        self.owner.store(this_thread(), Ordering::Relaxed);
     }
 }
 
 impl State {
     /// Writes one entry; the kernel sees it at the next submission.
-    fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
-        let ring = self.ring.as_ref().ok_or_else(gone)?;
-        // SAFETY: entries are written under the lock that `&mut self` stands
-        // for, so this is the only writer of the queue's tail. Poll entries
-        // hold no pointer; the descriptor they name is open, and one that is
-        // closed before the submission makes the kernel answer EBADF.
-        let pushed = self.backlog.is_empty()
-            && unsafe { ring.0.submission_shared().push(entry) }.is_ok();
-        if !pushed {
-            self.backlog.push_back(entry.clone());
+    fn push(&mut self, entry: squeue::Entry) {
+        let Some(queues) = &self.queues else { return };
+        if !self.backlog.is_empty() || !queues.push(&entry) {
+            self.backlog.push_back(entry);
         }
-        Ok(())
     }
 
-    /// Moves the backlog into the queue as far as there is room.
-    fn refill(&mut self) {
-        let Some(ring) = &self.ring else { return };
-        while let Some(entry) = self.backlog.front() {
-            // SAFETY: as in `push`.
-            if unsafe { ring.0.submission_shared().push(entry) }.is_err() {
-                return;
+    /// Moves the backlog into the queue as far as there is room. Says whether
+    /// any is left.
+    fn refill(&mut self) -> bool {
+        if let Some(queues) = &self.queues {
+            while let Some(entry) = self.backlog.front() {
+                if !queues.push(entry) {
+                    break;
+                }
+                self.backlog.pop_front();
             }
-            self.backlog.pop_front();
         }
+        !self.backlog.is_empty()
     }
 
-    /// Hands everything to the kernel. Called on the owner's thread.
+    /// Hands everything to the kernel, on the owner's thread.
     fn submit(&mut self) -> io::Result<()> {
-        let ring = Arc::clone(self.ring.as_ref().ok_or_else(gone)?);
+        let Some(queues) = self.queues.clone() else {
+            return Ok(());
+        };
         loop {
-            self.refill();
-            // SAFETY: as in `push`; only the length is read.
-            if unsafe { ring.0.submission_shared().is_empty() } {
+            let more = self.refill();
+            queues.enter(0, None)?;
+            if !more && queues.written() == 0 {
                 return Ok(());
             }
-            ring.submit()?;
         }
     }
 
+    fn watch_own(&mut self) {
+        for (fd, key) in self.own {
+            self.push(poll(fd, 0x001, key));
+        }
+    }
+
+    /// Cancels every operation and waits until the kernel has let go, on the
+    /// owner's thread.
     fn cancel_all(&mut self) {
-        let keys = self.watches.iter().map(|(key, _)| key as u64);
-        let all: Vec<u64> = keys.chain([ALARM, UNHELD]).collect();
-        for key in all {
-            let entry = opcode::PollRemove::new(key)
-                .build()
-                .flags(squeue::Flags::SKIP_SUCCESS)
-                .user_data(IGNORED);
-            let _ = self.push(&entry);
+        let Some(queues) = self.queues.clone() else {
+            return;
+        };
+        let keys = self.watches.iter().filter(|(_, watch)| !watch.is_ending);
+        let keys: Vec<u64> = keys.map(|(key, _)| key as u64).collect();
+        let mut left = self.watches.len() + self.own.len();
+        for key in keys.into_iter().chain(self.own.map(|(_, key)| key)) {
+            self.push(removal(key));
+        }
+        let limit = Instant::now() + CANCEL_LIMIT;
+        let step = types::Timespec::new().nsec(10_000_000);
+        while left > 0 && Instant::now() < limit {
+            if self.submit().and(queues.enter(1, Some(&step))).is_err() {
+                return;
+            }
+            queues.reap(|entry| {
+                let is_last = entry.user_data() != IGNORED && !cqueue::more(entry.flags());
+                left = left.saturating_sub(usize::from(is_last));
+            });
         }
     }
 
-    fn meaning(&mut self, entry: &cqueue::Entry, out: &mut Vec<Completion>) {
-        let (key, result) = (entry.user_data(), entry.result());
-        let more = cqueue::more(entry.flags());
-        match key {
-            ALARM if more => {}
-            ALARM => out.push(Completion::RewatchAlarm),
-            UNHELD if more => out.push(Completion::Unheld),
-            UNHELD => out.push(Completion::RewatchUnheld),
+    /// What one completion means.
+    fn take(&mut self, entry: &cqueue::Entry, out: &mut Vec<Completion>) {
+        let is_last = !cqueue::more(entry.flags());
+        match entry.user_data() {
             IGNORED => {}
-            key => {
-                let key = key as usize;
-                if let (true, Some(watch)) = (result > 0, self.watches.get(key)) {
-                    let source = Arc::clone(&watch.source);
-                    let ready = Ready::from_poll(result as u32);
-                    out.push(Completion::Ready { source, ready });
-                }
-                if !more && let Some(watch) = self.watches.try_remove(key) {
-                    let Watch { source, direction } = watch;
-                    // A key that was taken back by `unwatch` is not the
-                    // source's any more: nobody waits.
-                    if source.key(direction) == Some(key as u32) {
-                        out.push(Completion::Ended { source, direction });
+            key @ (ALARM | UNHELD) => {
+                if is_last {
+                    let again = self.own.iter().find(|(_, own)| *own == key);
+                    if let Some(&(fd, key)) = again {
+                        self.push(poll(fd, 0x001, key));
                     }
                 }
+                if key == UNHELD {
+                    out.push(Completion::Unheld);
+                }
+            }
+            key => self.take_watched(key as usize, entry.result(), is_last, out),
+        }
+    }
+
+    fn take_watched(&mut self, key: usize, result: i32, is_last: bool, out: &mut Vec<Completion>) {
+        let Some(watch) = self.watches.get(key) else {
+            return;
+        };
+        if result > 0 && !watch.is_ending {
+            let source = Arc::clone(&watch.source);
+            let ready = Ready::from_poll(result as u32);
+            out.push(Completion::Ready { source, ready });
+        }
+        if is_last {
+            let watch = self.watches.remove(key);
+            if !watch.is_ending {
+                let (source, direction) = (watch.source, watch.direction);
+                source.set_key(direction, None);
+                out.push(Completion::Ended { source, direction });
             }
         }
     }
 }
 
-impl Ring {
-    fn submit(&self) -> io::Result<()> {
-        loop {
-            match self.0.submit() {
-                Ok(_) => return Ok(()),
-                Err(error) if is_interrupt(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Submits, and waits for `want` completions at most until `timeout`.
-    fn enter(&self, want: usize, timeout: Option<&types::Timespec>) -> io::Result<()> {
-        let mut args = types::SubmitArgs::new();
-        if let Some(timeout) = timeout {
-            args = args.timespec(timeout);
-        }
-        match self.0.submitter().submit_with_args(want, &args) {
-            Ok(_) => Ok(()),
-            Err(error) if is_interrupt(&error) || is_timeout(&error) => Ok(()),
-            // The completion queue is full: reaping it is all that helps.
-            Err(error) if is_busy(&error) => Ok(()),
-            Err(error) => Err(error),
-        }
+impl Watch {
+    fn entry(&self, key: usize) -> squeue::Entry {
+        let flags = match self.direction {
+            Direction::Read => READ_FLAGS,
+            Direction::Write => WRITE_FLAGS,
+        };
+        poll(self.source.fd(), flags, key as u64)
     }
 }
 
-fn poll(fd: i32, flags: u32, key: u64) -> squeue::Entry {
+fn poll(fd: RawFd, flags: u32, key: u64) -> squeue::Entry {
     opcode::PollAdd::new(types::Fd(fd), flags)
         .multi(true)
         .build()
         .user_data(key)
 }
 
-fn is_interrupt(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Interrupted
+fn removal(key: u64) -> squeue::Entry {
+    opcode::PollRemove::new(key)
+        .build()
+        .flags(squeue::Flags::SKIP_SUCCESS)
+        .user_data(IGNORED)
 }
 
-fn is_timeout(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::TIME.raw_os_error())
-}
-
-fn is_busy(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error())
-}
-
-/// A name for the calling thread: the address of something of its own.
-fn this_thread() -> usize {
-    thread_local!(static ANCHOR: u8 = const { 0 });
-    ANCHOR.with(|anchor| std::ptr::from_ref(anchor).addr())
+/// The calling thread's number, never given twice and never `NOBODY`.
+fn this_thread() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: only that numbers differ matters.
+    thread_local!(static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed));
+    NUMBER.with(|number| *number)
 }

@@ -76,6 +76,10 @@ fn drive<F: Future>(
     core: Core,
     mut future: std::pin::Pin<&mut F>,
 ) -> F::Output {
+    if let Err(error) = shared.seat(SEAT).occupy() {
+        shared.current.give_back(core);
+        panic!("this thread cannot drive the runtime: {error}");
+    }
     let worker = Rc::new(Worker::new(Arc::clone(shared), core, SEAT));
     let driving = Driving {
         current: Some(context::set_worker(Some(Rc::clone(&worker)))),
@@ -171,7 +175,9 @@ impl State {
         }
         self.is_taken = true;
         Some(self.core.take().unwrap_or_else(|| {
-            shared.take_core().expect("a current-thread runtime has a slot for its only worker")
+            shared
+                .take_core()
+                .expect("a current-thread runtime has a slot for its only worker")
         }))
     }
 }

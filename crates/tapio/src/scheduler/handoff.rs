@@ -62,6 +62,11 @@ impl Vacant {
         state.spares < state.seats.len()
     }
 
+    /// Leaves a seat to whoever gave it up.
+    pub(super) fn put_back(&self, seat: u32) {
+        self.state.lock().seats.push_back(seat);
+    }
+
     /// Takes a seat back, if nobody has taken it yet.
     fn take_back(&self, seat: u32) -> bool {
         let mut state = self.state.lock();
@@ -116,6 +121,10 @@ struct Back {
 impl Drop for Back {
     fn drop(&mut self) {
         if self.shared.vacant.take_back(self.seat) {
+            // The ring is this thread's own still: this cannot fail.
+            if let Err(error) = self.shared.seat(self.seat).occupy() {
+                tracing::error!("a worker lost its driver: {error}");
+            }
             context::with_worker(|worker| {
                 if let Some(worker) = worker {
                     worker.return_to_seat(self.seat);
@@ -131,11 +140,12 @@ fn start_substitute(shared: &Arc<Shared>) -> bool {
         return false;
     };
     let substitute = Arc::clone(shared);
-    let started = shared.pool.start_worker(move || {
-        match substitute.vacant.wait_for_seat(&substitute) {
-            Some(seat) => worker_thread(substitute, core, seat),
-            None => substitute.give_core_back(core),
-        }
-    });
+    let started =
+        shared
+            .pool
+            .start_worker(move || match substitute.vacant.wait_for_seat(&substitute) {
+                Some(seat) => worker_thread(substitute, core, seat),
+                None => substitute.give_core_back(core),
+            });
     started.is_ok()
 }

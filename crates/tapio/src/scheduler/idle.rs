@@ -40,8 +40,7 @@ impl Idle {
     pub(super) fn seat_to_wake(&self) -> Option<u32> {
         // Pairs with the fence in `sleep` and in `stop_searching`.
         fence(Ordering::SeqCst);
-        if self.sleeping.load(Ordering::Relaxed) == 0
-            || self.searching.load(Ordering::Relaxed) > 0
+        if self.sleeping.load(Ordering::Relaxed) == 0 || self.searching.load(Ordering::Relaxed) > 0
         {
             return None;
         }

@@ -1,5 +1,6 @@
 //! A place at which work arrives.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -39,6 +40,11 @@ impl Seat {
 
     pub(crate) fn remote(&self) -> &Arc<dyn Remote> {
         &self.remote
+    }
+
+    /// The calling thread works here from now on.
+    pub(super) fn occupy(&self) -> io::Result<()> {
+        self.driver.lock().occupy()
     }
 
     /// Calls `f` with the wheel; says whether the next deadline is earlier

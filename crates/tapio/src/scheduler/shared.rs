@@ -163,7 +163,8 @@ impl Shared {
         let used = self.slots_used.load(Ordering::Relaxed);
         let slot = self.slots.get(used)?;
         let core = Core::new();
-        slot.set(Arc::clone(&core.slot)).expect("slots fill in order");
+        slot.set(Arc::clone(&core.slot))
+            .expect("slots fill in order");
         // Release pairs with the acquire in `slots`.
         self.slots_used.store(used + 1, Ordering::Release);
         Some(core)

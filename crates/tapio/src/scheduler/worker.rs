@@ -57,6 +57,12 @@ pub(super) fn worker_thread(shared: Arc<Shared>, core: Core, seat: u32) {
     let current = context::set_worker(Some(Rc::clone(&worker)));
     let mut next = Some(seat);
     while let Some(seat) = next {
+        if let Err(error) = shared.seat(seat).occupy() {
+            // Whoever left it comes back to it.
+            tracing::error!("no driver for the thread that stands in at seat {seat}: {error}");
+            shared.vacant.put_back(seat);
+            break;
+        }
         worker.seat.set(Some(seat));
         worker.run();
         next = match worker.seat.get() {
@@ -335,6 +341,8 @@ impl Core {
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core").field("queued", &self.queue.len()).finish()
+        f.debug_struct("Core")
+            .field("queued", &self.queue.len())
+            .finish()
     }
 }

@@ -45,7 +45,10 @@ pub fn timeout<F>(duration: Duration, future: F) -> Timeout<F::IntoFuture>
 where
     F: IntoFuture,
 {
-    // Not `map`: `track_caller` would end at its closure.
+    #[expect(
+        clippy::manual_map,
+        reason = "a panic inside of `map` has its place, not the caller's"
+    )]
     let limit = match Instant::now().checked_add(duration) {
         Some(deadline) => Some(sleep_until(deadline)),
         None => None,

@@ -173,10 +173,11 @@ impl Entries {
     /// Puts a timer behind all others of a list.
     #[inline]
     pub(super) fn push(&mut self, list: &mut List, entry: Entry) {
-        if list.tail_len as usize % CHUNK == 0 {
+        let at = list.tail_len as usize % CHUNK;
+        if at == 0 {
+            // There is no last chunk, or it is full.
             self.push_chunk(list);
         }
-        let at = list.tail_len as usize % CHUNK;
         self.spots[entry.id as usize] = list.tail * CHUNK as u32 + at as u32;
         self.chunks[list.tail as usize].entries[at] = entry;
         list.tail_len += 1;

@@ -1,0 +1,267 @@
+//! Shutting down and dropping, each in a process whose descriptors are counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tapio_driver::{Direction, Driver, DriverKind, Interest, Lane, Limit, Place, Source, Wakes};
+
+use crate::child::in_child;
+use crate::count::{describe_descriptors, descriptors};
+use crate::rig::{Bell, LANES, Line, Rig, each_driver, each_lane};
+
+/// A shutdown that has to give up waits for a second.
+const PROMPT: Duration = Duration::from_millis(500);
+
+fn assert_descriptors(before: usize, when: &str) {
+    let now = descriptors();
+    assert_eq!(now, before, "{when}:\n{}", describe_descriptors());
+}
+
+#[test]
+fn everybody_who_waits_is_told() {
+    each_lane(|rig, lane| {
+        let lines: Vec<_> = (0..50).map(|_| Line::reading(rig, lane)).collect();
+        let bells: Vec<_> = lines.iter().map(|_| Bell::new()).collect();
+        for (line, bell) in lines.iter().zip(&bells) {
+            assert!(bell.wait(&line.source, Direction::Read).is_pending());
+        }
+        let (queued, mut place) = (Bell::new(), Place::default());
+        let waker = queued.waker();
+        let mut cx = Context::from_waker(&waker);
+        let source = &lines[0].source;
+        assert!(
+            source
+                .poll_queued(&mut cx, Interest::ERROR, &mut place)
+                .is_pending()
+        );
+        // Some are known to the kernel, the rest is not.
+        rig.settle();
+        let more: Vec<_> = (0..600).map(|_| Line::reading(rig, lane)).collect();
+        let begin = Instant::now();
+        rig.shut_down();
+        assert!(
+            begin.elapsed() < PROMPT,
+            "{:?} on {lane:?}",
+            begin.elapsed()
+        );
+        assert_eq!(queued.rings(), 1);
+        source.leave(&mut place);
+        for (line, bell) in lines.iter().zip(&bells) {
+            assert_eq!(bell.rings(), 1);
+            assert!(matches!(
+                bell.wait(&line.source, Direction::Read),
+                Poll::Ready(event) if event.is_shutdown
+            ));
+        }
+        let is_told = |line: &Line| line.source.event(Direction::Read.mask()).is_shutdown;
+        assert!(more.iter().all(is_told));
+        assert_eq!(rig.remote.live(), 0);
+    });
+}
+
+#[test]
+fn nothing_can_be_armed_afterwards() {
+    each_lane(|rig, lane| {
+        let before = Line::reading(rig, lane);
+        rig.shut_down();
+        let line = Line::new(lane);
+        for _ in 0..2 {
+            assert!(
+                line.source.settle(Direction::Read),
+                "each attempt asks anew"
+            );
+            let refused = line.source.arm(Direction::Read, || Arc::clone(&rig.remote));
+            let refused = refused.expect_err("the driver is gone");
+            assert!(refused.to_string().contains("shut down"), "{refused}");
+        }
+        assert_eq!(rig.remote.live(), 0);
+        // All else is harmless.
+        before.source.release();
+        line.source.release();
+        rig.remote.unpark();
+        let mut wakes = Wakes::default();
+        assert!(rig.driver.park(Limit::Forever, &mut wakes).is_err());
+        rig.driver.shut_down(&mut wakes);
+        assert!(wakes.is_empty());
+    });
+}
+
+#[test]
+fn descriptors_are_closed_by_shutting_down() {
+    in_child("end::descriptors_are_closed_by_shutting_down", || {
+        each_driver(|kind| {
+            let before = descriptors();
+            let mut rig = Rig::open(kind);
+            let lines: Vec<_> = (0..20).map(|n| Line::reading(&rig, LANES[n % 2])).collect();
+            rig.settle();
+            rig.shut_down();
+            // The remote and the sources live on.
+            assert_descriptors(before + 2 * lines.len(), "after shutting down");
+            drop(lines);
+            assert_descriptors(before, "after closing the sockets");
+        });
+    });
+}
+
+#[test]
+fn dropping_a_driver_leaks_nothing() {
+    in_child("end::dropping_a_driver_leaks_nothing", || {
+        each_driver(|kind| {
+            let before = descriptors();
+            for round in 0..20 {
+                let mut rig = Rig::open(kind);
+                let bell = Bell::new();
+                let lines: Vec<_> = (0..20).map(|n| Line::reading(&rig, LANES[n % 2])).collect();
+                if round % 2 == 0 {
+                    rig.settle();
+                }
+                assert!(bell.wait(&lines[0].source, Direction::Read).is_pending());
+                let sources: Vec<_> = lines.iter().map(|line| Arc::clone(&line.source)).collect();
+                drop(rig);
+                drop(lines);
+                assert_eq!(bell.rings(), 1, "who waits is told");
+                drop(sources);
+                assert_descriptors(before, "after dropping the driver");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_source_that_outlives_its_driver_keeps_no_descriptor() {
+    in_child(
+        "end::a_source_that_outlives_its_driver_keeps_no_descriptor",
+        || {
+            each_driver(|kind| {
+                let before = descriptors();
+                let mut rig = Rig::open(kind);
+                let line = Line::reading(&rig, Lane::Stream);
+                rig.shut_down();
+                drop(rig);
+                assert_descriptors(before + 2, "while the socket is open");
+                drop(line);
+                assert_descriptors(before, "after all");
+            });
+        },
+    );
+}
+
+#[test]
+fn arrivals_do_not_delay_the_end() {
+    each_lane(|rig, lane| {
+        for _ in 0..20 {
+            let kind = rig.driver.kind();
+            let mut lines: Vec<_> = (0..50).map(|_| Line::reading(rig, lane)).collect();
+            rig.settle();
+            // Another thread sends while this one does not enter the kernel:
+            // every watch is busy when it is to be cancelled.
+            let (go, sent) = (
+                Arc::new(AtomicBool::new(false)),
+                Arc::new(AtomicBool::new(false)),
+            );
+            let peer = {
+                let (go, sent) = (go.clone(), sent.clone());
+                thread::spawn(move || {
+                    while !go.load(Ordering::Acquire) {
+                        std::hint::spin_loop();
+                    }
+                    lines.iter().for_each(Line::send);
+                    sent.store(true, Ordering::Release);
+                    lines
+                })
+            };
+            go.store(true, Ordering::Release);
+            while !sent.load(Ordering::Acquire) {
+                std::hint::spin_loop();
+            }
+            let begin = Instant::now();
+            rig.shut_down();
+            assert!(
+                begin.elapsed() < PROMPT,
+                "{:?} on {lane:?}",
+                begin.elapsed()
+            );
+            lines = peer.join().expect("the peer lives");
+            for line in &mut lines {
+                line.close();
+                assert!(
+                    line.is_closed_for_peer(),
+                    "the kernel holds a file on {lane:?}"
+                );
+            }
+            *rig = Rig::open(kind);
+        }
+    });
+}
+
+#[test]
+fn another_thread_may_end_it() {
+    each_driver(|kind| {
+        let mut rig = Rig::open(kind);
+        let lines: Vec<_> = (0..20).map(|n| Line::reading(&rig, LANES[n % 2])).collect();
+        rig.settle();
+        let (remote, begin) = (Arc::clone(&rig.remote), Instant::now());
+        thread::spawn(move || rig.shut_down())
+            .join()
+            .expect("it ends");
+        assert!(begin.elapsed() < PROMPT, "{:?}", begin.elapsed());
+        assert_eq!(remote.live(), 0);
+        for mut line in lines {
+            line.close();
+            assert!(line.is_closed_for_peer());
+        }
+    });
+}
+
+#[test]
+fn arming_while_it_ends_fails_or_is_told() {
+    each_driver(|kind| {
+        for _ in 0..30 {
+            let mut rig = Rig::open(kind);
+            let remote = Arc::clone(&rig.remote);
+            let arming = thread::spawn(move || {
+                let mut armed = Vec::new();
+                for index in 0..100_000 {
+                    let line = Line::new(LANES[index % 2]);
+                    let _ = line.source.settle(Direction::Read);
+                    let bell = Bell::new();
+                    let outcome = line.source.arm(Direction::Read, || Arc::clone(&remote));
+                    if outcome.is_err() {
+                        return armed;
+                    }
+                    let _ = bell.wait(&line.source, Direction::Read);
+                    armed.push((line, bell));
+                    armed.truncate(500);
+                }
+                armed
+            });
+            rig.park_for(Duration::from_micros(200));
+            rig.shut_down();
+            for (line, _) in arming.join().expect("the other thread lives") {
+                assert!(line.source.event(Direction::Read.mask()).is_shutdown);
+            }
+            assert_eq!(rig.remote.live(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_ring_that_was_not_asked_for_is_not_opened() {
+    in_child("end::a_ring_that_was_not_asked_for_is_not_opened", || {
+        let rig = Rig::open(DriverKind::Poll);
+        assert!(!describe_descriptors().contains("io_uring"));
+        drop(rig);
+    });
+}
+
+/// A driver is sent to another thread, and shared by none.
+#[expect(dead_code, reason = "checked by the compiler")]
+fn a_driver_is_send(driver: Box<dyn Driver>, source: Arc<Source>) {
+    fn is_send(_: impl Send) {}
+    fn is_send_and_sync(_: impl Send + Sync) {}
+    is_send_and_sync((driver.remote(), source));
+    is_send(driver);
+}

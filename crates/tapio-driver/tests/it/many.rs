@@ -1,0 +1,185 @@
+//! More watches at once than a ring has entries, and more reports than its
+//! completion queue holds.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::thread;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tapio_driver::{Direction, DriverKind, Lane, Limit, Source};
+
+use crate::rig::{Bell, LANES, Rig, arm, each_driver, each_lane};
+
+/// Twenty times a ring's entries, five times its completion queue.
+const COUNT: u64 = 5_000;
+
+/// One descriptor that is watched and becomes readable when the test says so.
+struct Signal {
+    source: Arc<Source>,
+    bell: Arc<Bell>,
+    event: OwnedFd,
+}
+
+impl Signal {
+    fn new(lane: Lane) -> Signal {
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let event = event.expect("an event descriptor");
+        Signal {
+            source: Source::new(event.as_raw_fd(), lane),
+            bell: Bell::new(),
+            event,
+        }
+    }
+
+    /// Waits for the next report, as a task does whose read would block.
+    fn wait(&self, rig: &Rig) {
+        let event = self.source.event(Direction::Read.mask());
+        if self.source.clear(event, Direction::Read) {
+            self.source
+                .arm(Direction::Read, || Arc::clone(&rig.remote))
+                .expect("an event descriptor can be watched");
+        }
+        assert!(self.bell.wait(&self.source, Direction::Read).is_pending());
+    }
+
+    fn set(&self) {
+        rustix::io::write(&self.event, &1u64.to_ne_bytes()).expect("a counter counts");
+    }
+
+    fn reset(&self) {
+        rustix::io::read(&self.event, &mut [0u8; 8]).expect("it was set");
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        self.source.release();
+    }
+}
+
+/// As many as may be, up to [`COUNT`].
+fn signals(lane: Lane) -> Vec<Signal> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let _ = setrlimit(Resource::Nofile, raised);
+    let room = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // Other tests of this binary need descriptors meanwhile.
+    let count = COUNT.min(room / 2);
+    (0..count).map(|_| Signal::new(lane)).collect()
+}
+
+#[test]
+fn as_many_as_there_are_descriptors() {
+    each_lane(|rig, lane| {
+        let all = signals(lane);
+        let mut ended = 0;
+        for round in 1..=3 {
+            for signal in &all {
+                signal.wait(rig);
+            }
+            rig.settle();
+            all.iter().for_each(Signal::set);
+            // One more edge, which must not count as another report.
+            all.iter().for_each(Signal::set);
+            rig.park_until("all are reported", || {
+                all.iter().all(|signal| signal.bell.rings() >= round)
+            });
+            rig.settle();
+            let is_assumed = |signal: &&Signal| signal.source.is_assumed(Direction::Read);
+            ended += all.iter().filter(is_assumed).count();
+            for signal in &all {
+                assert_eq!(signal.bell.rings(), round, "told once for each wait");
+                signal.reset();
+            }
+        }
+        if rig.driver.kind() == DriverKind::Ring && lane == Lane::Stream && all.len() > 2_000 {
+            // Or else this test no longer fills the completion queue.
+            assert!(ended > 0, "the kernel ended no watch for want of room");
+        }
+        assert_eq!(rig.remote.live(), all.len() - not_watched(&all));
+        drop(all);
+        rig.settle();
+        assert_eq!(rig.remote.live(), 0, "on {lane:?}");
+    });
+}
+
+fn not_watched(all: &[Signal]) -> usize {
+    let is_assumed = |signal: &&Signal| signal.source.is_assumed(Direction::Read);
+    all.iter().filter(is_assumed).count()
+}
+
+#[test]
+fn armed_from_threads_while_the_owner_sleeps() {
+    each_driver(|kind| {
+        let mut rig = Rig::open(kind);
+        let arming: Vec<_> = (0..4)
+            .map(|index| {
+                let remote = Arc::clone(&rig.remote);
+                thread::spawn(move || {
+                    let some: Vec<_> = (0..400)
+                        .map(|n| Signal::new(LANES[(n + index) % 2]))
+                        .collect();
+                    for signal in &some {
+                        arm(&remote, &signal.source, Direction::Read);
+                        assert!(
+                            signal
+                                .bell
+                                .wait(&signal.source, Direction::Read)
+                                .is_pending()
+                        );
+                    }
+                    some.iter().for_each(Signal::set);
+                    some
+                })
+            })
+            .collect();
+        rig.park_until("all threads are through", || {
+            arming.iter().all(|thread| thread.is_finished())
+        });
+        let all: Vec<_> = arming
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("the thread lives"))
+            .collect();
+        rig.park_until("all are reported", || {
+            all.iter().all(|signal| signal.bell.rings() == 1)
+        });
+        // Released where the watches are the owner's, without one system call
+        // for each: the kernel is told by the next park.
+        drop(thread::spawn(move || drop(all)).join());
+        rig.park(Limit::NoWait);
+        rig.settle();
+        assert_eq!(rig.remote.live(), 0);
+    });
+}
+
+#[test]
+fn both_directions_of_more_than_a_queue() {
+    each_lane(|rig, lane| {
+        let all: Vec<_> = signals(lane).into_iter().take(1_500).collect();
+        let writers: Vec<_> = all.iter().map(|_| Bell::new()).collect();
+        for (signal, writer) in all.iter().zip(&writers) {
+            for direction in Direction::BOTH {
+                rig.arm(&signal.source, direction);
+            }
+            assert!(
+                signal
+                    .bell
+                    .wait(&signal.source, Direction::Read)
+                    .is_pending()
+            );
+            let _ = writer.wait(&signal.source, Direction::Write);
+        }
+        rig.park_until("all are writable", || {
+            writers.iter().all(|bell| bell.rings() == 1)
+        });
+        assert!(all.iter().all(|signal| signal.bell.rings() == 0));
+        all.iter().for_each(Signal::set);
+        rig.park_until("all are readable", || {
+            all.iter().all(|signal| signal.bell.rings() == 1)
+        });
+    });
+}

@@ -1,0 +1,152 @@
+//! Drivers change hands, and several serve one thread.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Instant;
+
+use tapio_driver::{Direction, Limit};
+
+use crate::rig::{Bell, LANES, Line, PATIENCE, Rig, each_driver, each_lane};
+
+#[test]
+fn two_drivers_in_one_thread_keep_apart() {
+    each_driver(|kind| {
+        let mut rigs = [Rig::open(kind), Rig::open(kind)];
+        let lines = [0, 1].map(|index: usize| Line::reading(&rigs[index], LANES[0]));
+        let bells = [0, 1].map(|index: usize| {
+            let bell = Bell::new();
+            assert!(
+                bell.wait(&lines[index].source, Direction::Read)
+                    .is_pending()
+            );
+            bell
+        });
+        rigs.iter_mut().for_each(Rig::settle);
+        lines[1].send();
+        rigs[0].settle();
+        assert_eq!(bells[1].rings(), 0, "it is the other driver's");
+        rigs[1].park(Limit::Forever);
+        assert_eq!([bells[0].rings(), bells[1].rings()], [0, 1]);
+        rigs[0].remote.unpark();
+        rigs[0].park(Limit::Forever);
+        rigs[0].shut_down();
+        assert!(!lines[1].source.event(Direction::Read.mask()).is_shutdown);
+        lines[1].take();
+        lines[1].send();
+        rigs[1].park(Limit::Forever);
+    });
+}
+
+#[test]
+fn each_park_on_another_thread() {
+    each_lane(|rig, lane| {
+        let line = Line::new(lane);
+        let bell = Bell::new();
+        for round in 1..=20 {
+            // The kernel ends what a thread asked for when that thread ends:
+            // the next attempt then asks anew, wherever it is made.
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let event = line.source.event(Direction::Read.mask());
+                    if line.source.clear(event, Direction::Read) {
+                        let remote = || Arc::clone(&rig.remote);
+                        line.source.arm(Direction::Read, remote).expect("a socket");
+                    }
+                    if bell.wait(&line.source, Direction::Read).is_pending() {
+                        rig.settle();
+                    }
+                });
+            });
+            line.send();
+            rig.park_until("the byte is reported", || line.is_ready(Direction::Read));
+            assert!(bell.rings() >= round, "round {round} on {lane:?}");
+            line.take();
+        }
+    });
+}
+
+#[test]
+fn an_owner_that_has_ended_leaves_nothing_behind() {
+    each_lane(|rig, lane| {
+        let mut line = Line::new(lane);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                rig.arm(&line.source, Direction::Read);
+                rig.settle();
+            });
+        });
+        line.close();
+        rig.settle();
+        assert!(line.is_closed_for_peer());
+        assert_eq!(rig.remote.live(), 0);
+        // The alarm works for the new owner.
+        let remote = Arc::clone(&rig.remote);
+        let other = thread::spawn(move || remote.unpark());
+        rig.park(Limit::Forever);
+        other.join().expect("the other thread lives");
+    });
+}
+
+/// What a former owner is busy with.
+#[derive(Clone, Copy, Debug)]
+enum Busy {
+    Computing,
+    Blocked,
+}
+
+#[test]
+fn a_former_owner_that_lives_on_keeps_nothing_back() {
+    each_driver(|kind| {
+        for (busy, lane) in [Busy::Computing, Busy::Blocked]
+            .into_iter()
+            .flat_map(|busy| LANES.map(|lane| (busy, lane)))
+        {
+            let go_on = Arc::new(AtomicBool::new(false));
+            let (give, take) = mpsc::channel();
+            let former = thread::spawn({
+                let go_on = Arc::clone(&go_on);
+                move || {
+                    let mut rig = Rig::open(kind);
+                    let line = Line::reading(&rig, lane);
+                    rig.settle();
+                    give.send((rig, line)).expect("somebody takes over");
+                    while !go_on.load(Ordering::Acquire) {
+                        match busy {
+                            Busy::Computing => std::hint::spin_loop(),
+                            Busy::Blocked => thread::park(),
+                        }
+                    }
+                }
+            });
+            let (mut rig, mut line) = take.recv().expect("the former owner hands over");
+            for _ in 0..5 {
+                line.send();
+                rig.park_until("a byte is reported", || line.is_ready(Direction::Read));
+                let event = line.take();
+                let _ = line.source.clear(event, Direction::Read);
+                unpark_from_elsewhere(&mut rig);
+            }
+            line.close();
+            let limit = Instant::now() + PATIENCE;
+            while !line.is_closed_for_peer() {
+                assert!(Instant::now() < limit, "never closed: {busy:?}, {lane:?}");
+                rig.park(Limit::NoWait);
+            }
+            rig.shut_down();
+            assert_eq!(rig.remote.live(), 0);
+            go_on.store(true, Ordering::Release);
+            former.thread().unpark();
+            former.join().expect("the former owner lives");
+        }
+    });
+}
+
+fn unpark_from_elsewhere(rig: &mut Rig) {
+    let remote = Arc::clone(&rig.remote);
+    let other = thread::spawn(move || remote.unpark());
+    while !other.is_finished() {
+        rig.park_for(PATIENCE);
+    }
+    other.join().expect("the other thread lives");
+}

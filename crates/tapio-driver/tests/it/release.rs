@@ -1,0 +1,304 @@
+//! After a release the descriptor may be closed and its number used anew.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tapio_driver::{Direction, Lane, Limit, Source};
+
+use crate::rig::{Bell, LANES, Line, PATIENCE, Rig, arm, each_driver, each_lane};
+
+/// How far the driver got with a line when it is closed.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// The kernel was not told yet.
+    Asked,
+    Watched,
+    /// The kernel has something to report, which nobody fetched.
+    Arrived,
+    Reported,
+}
+
+const STAGES: [Stage; 4] = [
+    Stage::Asked,
+    Stage::Watched,
+    Stage::Arrived,
+    Stage::Reported,
+];
+
+fn line_at(rig: &mut Rig, lane: Lane, stage: Stage) -> Line {
+    let line = Line::new(lane);
+    for direction in Direction::BOTH {
+        rig.arm(&line.source, direction);
+    }
+    if !matches!(stage, Stage::Asked) {
+        rig.settle();
+    }
+    if matches!(stage, Stage::Arrived | Stage::Reported) {
+        line.send();
+    }
+    if matches!(stage, Stage::Reported) {
+        rig.park_until("it is reported", || line.is_ready(Direction::Read));
+    }
+    line
+}
+
+#[test]
+fn closing_on_the_owners_thread_is_immediate() {
+    each_lane(|rig, lane| {
+        for stage in STAGES {
+            for _ in 0..50 {
+                let mut line = line_at(rig, lane, stage);
+                line.close();
+                assert!(line.is_closed_for_peer(), "{stage:?} on {lane:?}");
+            }
+            rig.settle();
+            assert_eq!(rig.remote.live(), 0, "{stage:?} on {lane:?}");
+        }
+    });
+}
+
+#[test]
+fn data_that_arrives_while_the_owner_computes_delays_no_close() {
+    // The kernel tells a ring's owner of an arrival when it next enters the
+    // kernel; until then the watch is busy, and that is when it is removed.
+    each_lane(|rig, lane| {
+        for _ in 0..300 {
+            let mut line = Line::reading(rig, lane);
+            rig.settle();
+            let (go, sent) = (
+                Arc::new(AtomicBool::new(false)),
+                Arc::new(AtomicBool::new(false)),
+            );
+            let peer = {
+                let (mut far, go, sent) = (
+                    line.far.try_clone().expect("a descriptor"),
+                    go.clone(),
+                    sent.clone(),
+                );
+                thread::spawn(move || {
+                    while !go.load(Ordering::Acquire) {
+                        std::hint::spin_loop();
+                    }
+                    far.write_all(b"x").expect("the line takes a byte");
+                    sent.store(true, Ordering::Release);
+                })
+            };
+            go.store(true, Ordering::Release);
+            while !sent.load(Ordering::Acquire) {
+                std::hint::spin_loop();
+            }
+            line.close();
+            assert!(
+                line.is_closed_for_peer(),
+                "the kernel holds the file, on {lane:?}"
+            );
+            peer.join().expect("the peer lives");
+        }
+        rig.settle();
+        assert_eq!(rig.remote.live(), 0, "on {lane:?}");
+    });
+}
+
+#[test]
+fn a_listeners_port_is_free_at_once() {
+    each_driver(|kind| {
+        let mut rig = Rig::open(kind);
+        for _ in 0..20 {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+            let address = listener.local_addr().expect("bound");
+            let source = Source::new(listener.as_raw_fd(), Lane::Unheld);
+            rig.arm(&source, Direction::Read);
+            rig.settle();
+            // On any thread: it is not only the owner who closes listeners.
+            thread::spawn(move || {
+                source.release();
+                drop(listener);
+                let refused = TcpStream::connect(address).expect_err("nobody listens any more");
+                assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+                TcpListener::bind(address).expect("the port is free");
+            })
+            .join()
+            .expect("the port was free at once");
+        }
+        assert_eq!(rig.remote.live(), 0);
+    });
+}
+
+#[test]
+fn closing_on_another_thread_takes_effect_soon() {
+    each_lane(|rig, lane| {
+        for stage in STAGES {
+            let mut line = line_at(rig, lane, stage);
+            // The owner sleeps, or is about to, or has not yet begun.
+            let closed = Arc::new(AtomicBool::new(false));
+            let other = {
+                let closed = Arc::clone(&closed);
+                thread::spawn(move || {
+                    line.close();
+                    closed.store(true, Ordering::Release);
+                    line
+                })
+            };
+            rig.park_until("the other thread closes it", || {
+                closed.load(Ordering::Acquire)
+            });
+            let line = other.join().expect("the other thread lives");
+            let limit = Instant::now() + PATIENCE;
+            while !line.is_closed_for_peer() {
+                assert!(Instant::now() < limit, "{stage:?} on {lane:?}");
+                rig.park_for(Duration::from_millis(1));
+            }
+            rig.settle();
+            assert_eq!(rig.remote.live(), 0, "{stage:?} on {lane:?}");
+        }
+    });
+}
+
+#[test]
+fn closing_on_another_thread_wakes_an_owner_that_sleeps() {
+    each_lane(|rig, lane| {
+        let mut line = Line::reading(rig, lane);
+        rig.settle();
+        let is_gone = Arc::new(AtomicBool::new(false));
+        let remote = Arc::clone(&rig.remote);
+        let other = {
+            let is_gone = Arc::clone(&is_gone);
+            thread::spawn(move || {
+                line.close();
+                let limit = Instant::now() + PATIENCE;
+                while !line.is_closed_for_peer() {
+                    assert!(Instant::now() < limit, "the owner slept over it");
+                    thread::yield_now();
+                }
+                is_gone.store(true, Ordering::Release);
+                remote.unpark();
+            })
+        };
+        // Nothing but the release itself wakes the owner.
+        while !is_gone.load(Ordering::Acquire) && !other.is_finished() {
+            rig.park(Limit::Forever);
+        }
+        other.join().expect("the other thread saw it closed");
+    });
+}
+
+#[test]
+fn a_number_used_anew_gets_no_report_of_its_former_holder() {
+    each_lane(|rig, lane| {
+        for stage in STAGES {
+            for is_owner in [true, false] {
+                let mut old = line_at(rig, lane, stage);
+                // The file lives on under another number, so that a watch that
+                // was left over would still find events.
+                let kept = old.near().try_clone().expect("a descriptor");
+                let number = old.near().as_raw_fd();
+                if is_owner {
+                    old.close();
+                } else {
+                    old = thread::spawn(move || {
+                        old.close();
+                        old
+                    })
+                    .join()
+                    .expect("the other thread lives");
+                }
+                let mut new = Line::new(lane);
+                take_number(&mut new, number, lane);
+                rig.arm(&new.source, Direction::Read);
+                let bell = Bell::new();
+                assert!(bell.wait(&new.source, Direction::Read).is_pending());
+                old.send();
+                rig.settle();
+                assert!(!new.is_ready(Direction::Read), "{stage:?} on {lane:?}");
+                assert_eq!(bell.rings(), 0);
+                new.send();
+                rig.park_until("its own byte is reported", || bell.rings() == 1);
+                drop(kept);
+            }
+        }
+        rig.settle();
+        assert_eq!(rig.remote.live(), 0);
+    });
+}
+
+/// Moves the near end of a new line to `number`, or to the lowest that is free
+/// when another test has just taken it.
+fn take_number(line: &mut Line, number: i32, lane: Lane) {
+    let near = line.near.take().expect("a new line is open");
+    let moved = dup_from(&near, number);
+    line.near = Some(moved.into());
+    line.source = Source::new(line.near().as_raw_fd(), lane);
+}
+
+fn dup_from(fd: impl AsFd, number: i32) -> OwnedFd {
+    rustix::io::fcntl_dupfd_cloexec(fd, number).expect("a free number")
+}
+
+#[test]
+fn the_end_of_one_stream_never_reaches_the_next_with_its_number() {
+    each_lane(|rig, lane| {
+        for _ in 0..100 {
+            let mut old = Line::reading(rig, lane);
+            rig.settle();
+            let number = old.near().as_raw_fd();
+            old.far
+                .shutdown(std::net::Shutdown::Both)
+                .expect("a connected pair");
+            old.close();
+            let mut new = Line::new(lane);
+            take_number(&mut new, number, lane);
+            rig.arm(&new.source, Direction::Read);
+            rig.settle();
+            let ready = new.source.event(tapio_driver::Ready::ALL).ready;
+            assert!(
+                !ready.is_read_closed() && !ready.is_write_closed(),
+                "{ready:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn threads_that_arm_and_release_lose_nothing() {
+    const THREADS: usize = 3;
+    const ROUNDS: usize = 700;
+    each_driver(|kind| {
+        let mut rig = Rig::open(kind);
+        let left = Arc::new(AtomicUsize::new(THREADS));
+        let others: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (remote, left) = (Arc::clone(&rig.remote), Arc::clone(&left));
+                thread::spawn(move || {
+                    for round in 0..ROUNDS {
+                        let mut line = Line::new(LANES[(thread + round) % 2]);
+                        let bell = Bell::new();
+                        arm(&remote, &line.source, Direction::Read);
+                        let _ = bell.wait(&line.source, Direction::Read);
+                        line.send();
+                        let limit = Instant::now() + PATIENCE;
+                        while bell.rings() == 0 {
+                            assert!(Instant::now() < limit, "a watch was lost, round {round}");
+                            thread::yield_now();
+                        }
+                        line.close();
+                    }
+                    left.fetch_sub(1, Ordering::Release);
+                    remote.unpark();
+                })
+            })
+            .collect();
+        while left.load(Ordering::Acquire) > 0 && !others.iter().all(|other| other.is_finished()) {
+            rig.park_for(PATIENCE);
+        }
+        for other in others {
+            other.join().expect("no watch was lost");
+        }
+        rig.settle();
+        assert_eq!(rig.remote.live(), 0);
+    });
+}

@@ -1,0 +1,283 @@
+//! A driver under test, and lines to watch with it.
+
+use std::any::Any;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tapio_driver::{
+    Direction, Driver, DriverKind, Event, Lane, Limit, Options, Remote, Source, Wakes, open,
+};
+
+/// Far longer than anything here takes, and short enough to wait for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) const LANES: [Lane; 2] = [Lane::Stream, Lane::Unheld];
+
+/// Runs a test on each driver, the second even when the first has failed, and
+/// says which driver it was.
+pub(crate) fn each_driver(test: impl Fn(DriverKind)) {
+    let mut failures = String::new();
+    for kind in [DriverKind::Ring, DriverKind::Poll] {
+        if !is_there(kind) {
+            continue;
+        }
+        let _hang = Watchdog::start(kind);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(kind))) {
+            let _ = write!(failures, "\non the {kind} driver: {}", message(&*panic));
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+/// [`each_driver`], with an open driver, once for each lane.
+pub(crate) fn each_lane(test: impl Fn(&mut Rig, Lane)) {
+    each_driver(|kind| {
+        for lane in LANES {
+            test(&mut Rig::open(kind), lane);
+        }
+    });
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message")
+}
+
+/// Whether this machine gives the driver; one that it refuses is skipped, and
+/// said to be, since a test of the ring proves nothing on the other.
+fn is_there(kind: DriverKind) -> bool {
+    let Some(refusal) = open(&options(kind)).expect("some driver opens").refusal else {
+        return true;
+    };
+    if let Some(log) = std::env::var_os("TAPIO_SKIP_LOG") {
+        let name = thread::current()
+            .name()
+            .unwrap_or("a driver test")
+            .to_owned();
+        let log = std::fs::File::options().append(true).create(true).open(log);
+        if let Ok(mut log) = log {
+            let _ = writeln!(log, "{name}: no ring here: {refusal}");
+        }
+    }
+    false
+}
+
+pub(crate) fn options(kind: DriverKind) -> Options {
+    Options {
+        prefer: Some(kind),
+        ..Options::default()
+    }
+}
+
+/// Ends the process when a test hangs, which a lost wake-up looks like.
+struct Watchdog(Arc<AtomicBool>);
+
+impl Watchdog {
+    fn start(kind: DriverKind) -> Watchdog {
+        let is_done = Arc::new(AtomicBool::new(false));
+        let watched = Arc::clone(&is_done);
+        let test = thread::current();
+        thread::spawn(move || {
+            let limit = Instant::now() + 6 * PATIENCE;
+            while !watched.load(Ordering::Relaxed) {
+                thread::park_timeout(Duration::from_millis(100));
+                if Instant::now() > limit {
+                    let name = test.name().unwrap_or("a test");
+                    eprintln!("{name} hangs on the {kind} driver");
+                    std::process::abort();
+                }
+            }
+        });
+        Watchdog(is_done)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A driver with its owner's bookkeeping.
+pub(crate) struct Rig {
+    pub(crate) driver: Box<dyn Driver>,
+    pub(crate) remote: Arc<dyn Remote>,
+    wakes: Wakes,
+}
+
+impl Rig {
+    pub(crate) fn open(kind: DriverKind) -> Rig {
+        Rig::open_with(&options(kind))
+    }
+
+    pub(crate) fn open_with(options: &Options) -> Rig {
+        let chosen = open(options).expect("a driver opens");
+        let remote = chosen.driver.remote();
+        Rig {
+            driver: chosen.driver,
+            remote,
+            wakes: Wakes::default(),
+        }
+    }
+
+    /// Parks once, and wakes whoever is to be woken. Says how many they were.
+    pub(crate) fn park(&mut self, limit: Limit) -> usize {
+        self.driver
+            .park(limit, &mut self.wakes)
+            .expect("a park succeeds");
+        let woken = self.wakes.len();
+        self.wakes.wake_all();
+        woken
+    }
+
+    pub(crate) fn park_for(&mut self, duration: Duration) -> usize {
+        self.park(Limit::Until(Instant::now() + duration))
+    }
+
+    /// Parks until `is_met`; fails after [`PATIENCE`].
+    pub(crate) fn park_until(&mut self, what: &str, mut is_met: impl FnMut() -> bool) {
+        let limit = Instant::now() + PATIENCE;
+        while !is_met() {
+            assert!(Instant::now() < limit, "waited in vain until {what}");
+            self.park(Limit::Until(limit));
+        }
+    }
+
+    /// Parks without waiting until nothing more comes of it.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..3 {
+            while self.park(Limit::NoWait) > 0 {}
+        }
+    }
+
+    pub(crate) fn shut_down(&mut self) {
+        self.driver.shut_down(&mut self.wakes);
+        self.wakes.wake_all();
+    }
+
+    /// Has `source` watched, as a first attempt that would block does.
+    pub(crate) fn arm(&self, source: &Arc<Source>, direction: Direction) {
+        arm(&self.remote, source, direction);
+    }
+}
+
+pub(crate) fn arm(remote: &Arc<dyn Remote>, source: &Arc<Source>, direction: Direction) {
+    if source.settle(direction) {
+        source
+            .arm(direction, || Arc::clone(remote))
+            .expect("a socket can be watched");
+    }
+}
+
+/// A socket pair: the near end is watched, the far end belongs to the test.
+pub(crate) struct Line {
+    pub(crate) source: Arc<Source>,
+    pub(crate) near: Option<UnixStream>,
+    pub(crate) far: UnixStream,
+}
+
+impl Line {
+    pub(crate) fn new(lane: Lane) -> Line {
+        let (near, far) = UnixStream::pair().expect("a socket pair");
+        for end in [&near, &far] {
+            end.set_nonblocking(true).expect("a mode of a socket");
+        }
+        Line {
+            source: Source::new(near.as_raw_fd(), lane),
+            near: Some(near),
+            far,
+        }
+    }
+
+    /// A line whose reading end the driver watches.
+    pub(crate) fn reading(rig: &Rig, lane: Lane) -> Line {
+        let line = Line::new(lane);
+        rig.arm(&line.source, Direction::Read);
+        line
+    }
+
+    pub(crate) fn near(&self) -> &UnixStream {
+        self.near.as_ref().expect("open until closed")
+    }
+
+    pub(crate) fn is_ready(&self, direction: Direction) -> bool {
+        is_ready(&self.source, direction)
+    }
+
+    /// Sends one byte to the watched end.
+    pub(crate) fn send(&self) {
+        assert_eq!((&self.far).write(b"x").expect("the line takes a byte"), 1);
+    }
+
+    /// Takes one byte that was sent, and says that no more is there.
+    pub(crate) fn take(&self) -> Event {
+        let event = self.source.event(Direction::Read.mask());
+        assert_eq!(self.near().read(&mut [0; 2]).expect("a byte is there"), 1);
+        event
+    }
+
+    /// Ends the watch and closes the watched end.
+    pub(crate) fn close(&mut self) {
+        self.source.release();
+        self.near = None;
+    }
+
+    /// Whether the far end has learned that the watched end is closed.
+    pub(crate) fn is_closed_for_peer(&self) -> bool {
+        match (&self.far).read(&mut [0; 64]) {
+            Ok(0) => true,
+            Ok(_) => false,
+            // What the peer sent and nobody read was lost with the end.
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.source.release();
+    }
+}
+
+pub(crate) fn is_ready(source: &Source, direction: Direction) -> bool {
+    !source.event(direction.mask()).ready.is_empty()
+}
+
+/// A waker that counts how often it rang.
+#[derive(Default)]
+pub(crate) struct Bell(AtomicUsize);
+
+impl Bell {
+    pub(crate) fn new() -> Arc<Bell> {
+        Arc::default()
+    }
+
+    pub(crate) fn rings(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
+    }
+
+    /// Polls `source` as a task in a read or write does.
+    pub(crate) fn wait(self: &Arc<Self>, source: &Source, direction: Direction) -> Poll<Event> {
+        source.poll_ready(&mut Context::from_waker(&self.waker()), direction)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // Release pairs with the acquire in `rings`.
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
