@@ -16,12 +16,22 @@
 //! - [`runtime`]: building and ending a runtime by hand
 //! - [`main`] and [`test`](macro@test): runtimes by attribute
 //!
+//! # Crates that call tokio's `spawn` themselves
+//! With the feature `compat`, the context of a tokio runtime on a thread of
+//! its own is entered on every worker, so that such crates (axum's `ws`, for
+//! one) work. What they spawn runs on that thread.
+//!
 //! # Two drivers
 //! Workers talk to the kernel through `io_uring` where it is allowed and able,
 //! and through `epoll` otherwise; `TAPIO_DRIVER=ring|poll` or
 //! [`runtime::Builder::driver`] decides by hand.
 
 mod blocking;
+#[cfg(feature = "compat")]
+mod compat;
+#[cfg(not(feature = "compat"))]
+#[path = "compat_none.rs"]
+mod compat;
 mod context;
 mod coop;
 mod scheduler;

@@ -247,10 +247,12 @@ impl Builder {
             .set(Arc::downgrade(&shared))
             .expect("set once, here");
         report_driver(&shared);
+        // From here on dropping the runtime ends what was started.
+        let runtime = Runtime::from_handle(Handle { shared });
         if self.flavor == Flavor::MultiThread {
-            scheduler::start_workers(&shared)?;
+            scheduler::start_workers(&runtime.handle().shared)?;
         }
-        Ok(Runtime::from_handle(Handle { shared }))
+        Ok(runtime)
     }
 
     fn pool_config(
@@ -269,6 +271,7 @@ impl Builder {
                 let handle = shared.get().and_then(std::sync::Weak::upgrade);
                 let handle = handle.map(|shared| Handle { shared });
                 let _entered = handle.as_ref().map(Handle::enter);
+                let _beside = handle.as_ref().map(|handle| handle.shared.compat.enter());
                 if let Some(start) = &start {
                     start();
                 }

@@ -149,6 +149,7 @@ impl Handle {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _inside = enter_blocking();
         let _entered = self.enter();
+        let _beside = self.shared.compat.enter();
         ThreadParker::block_on(future)
     }
 
@@ -189,6 +190,7 @@ impl Handle {
     pub(super) fn block_on_driving<F: Future>(&self, future: F) -> F::Output {
         let _inside = enter_blocking();
         let _entered = self.enter();
+        let _beside = self.shared.compat.enter();
         match self.shared.flavor() {
             Flavor::CurrentThread => {
                 let _pinned = context::set_pinned();

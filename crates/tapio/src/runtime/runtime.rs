@@ -124,6 +124,7 @@ impl Drop for Runtime {
                 shared.close_current();
             }
         }
+        shared.compat.shut_down();
         let patience = if is_inside {
             Some(Duration::ZERO)
         } else {

@@ -21,6 +21,7 @@
 //! `current_thread` runtime; `handoff` relieves a worker.
 
 mod current;
+mod gate;
 mod handoff;
 mod idle;
 mod seat;

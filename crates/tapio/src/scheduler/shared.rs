@@ -5,18 +5,20 @@ use std::future::Future;
 use std::io;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_deque::Steal;
 use parking_lot::Mutex;
 use tapio_driver::{DriverKind, Limit, Options, Refusal, Wakes};
 
+use super::gate::Gate;
 use super::handoff::Vacant;
 use super::idle::Idle;
 use super::seat::Seat;
 use super::slot::Slot;
 use super::worker::Core;
 use crate::blocking::Pool;
+use crate::compat::Compat;
 use crate::context;
 use crate::task::{Id, JoinHandle, Notified, OwnedTasks, Schedule, TaskRef, new_task};
 
@@ -66,10 +68,11 @@ pub(crate) struct Shared {
     pub(super) vacant: Vacant,
     pub(super) current: super::current::CoreCell,
     pub(crate) pool: Pool,
+    pub(crate) compat: Compat,
     is_stopping: AtomicBool,
     /// Workers meet here when they stop, so that every poll has ended before
     /// any driver is shut down.
-    pub(super) stopped: Barrier,
+    pub(super) stopped: Gate,
     next_seat: AtomicUsize,
     /// Why the first seat's driver is no ring, if one was tried.
     refusal: Option<Refusal>,
@@ -98,8 +101,9 @@ impl Shared {
             vacant: Vacant::default(),
             current: super::current::CoreCell::default(),
             pool,
+            compat: Compat::start()?,
             is_stopping: AtomicBool::new(false),
-            stopped: Barrier::new(config.seats),
+            stopped: Gate::new(config.seats),
             next_seat: AtomicUsize::new(0),
             refusal,
             kinds,

@@ -40,12 +40,15 @@ pub(crate) struct Worker {
 
 /// Starts a thread for every seat.
 pub(crate) fn start_workers(shared: &Arc<Shared>) -> io::Result<()> {
-    for seat in 0..shared.seats.len() as u32 {
+    let seats = shared.seats.len();
+    for seat in 0..seats {
         let core = shared.take_core().expect("there is a slot for every seat");
         let worker = Arc::clone(shared);
-        shared
-            .pool
-            .start_worker(move || worker_thread(worker, core, seat))?;
+        let body = move || worker_thread(worker, core, seat as u32);
+        if let Err(error) = shared.pool.start_worker(body) {
+            shared.stopped.withdraw(seats - seat);
+            return Err(error);
+        }
     }
     Ok(())
 }
@@ -204,10 +207,10 @@ impl Worker {
     /// The runtime stops: ends the tasks of this seat, then the seat.
     fn stop(&self, seat: u32) {
         self.stop_searching();
-        self.shared.stopped.wait();
+        self.shared.stopped.meet();
         self.shared.close_tasks(seat);
         // Nobody's tasks run or drop any more when the drivers go.
-        self.shared.stopped.wait();
+        self.shared.stopped.meet();
         self.shared.close_seat(seat);
     }
 

@@ -150,10 +150,6 @@ impl Notified {
         unsafe { (vtable.poll)(header).then(|| Notified::from_raw(header)) }
     }
 
-    pub(crate) fn task(&self) -> &TaskRef {
-        &self.0
-    }
-
     /// The pointer, which owns the notification's reference.
     pub(crate) fn into_raw(self) -> NonNull<Header> {
         self.0.into_raw()

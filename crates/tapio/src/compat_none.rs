@@ -1,0 +1,24 @@
+//! No tokio runtime beside ours: the feature `compat` is off.
+
+use std::io;
+
+/// Nothing.
+#[derive(Debug)]
+pub(crate) struct Compat;
+
+/// Nothing entered.
+pub(crate) struct Entered;
+
+impl Compat {
+    #[expect(clippy::unnecessary_wraps, reason = "the shape of the real one")]
+    pub(crate) fn start() -> io::Result<Compat> {
+        Ok(Compat)
+    }
+
+    pub(crate) fn enter(&self) -> Entered {
+        Entered
+    }
+
+    #[expect(clippy::unused_self, reason = "the shape of the real one")]
+    pub(crate) fn shut_down(&self) {}
+}
