@@ -21,7 +21,7 @@ let limits = { message_chars: 4000, name_chars: 32, room_chars: 40 };
 let name = tab.name;
 const rooms = new Map();          // name -> summary
 let room = null;                  // the name of the open room
-let wanted = decodeURIComponent(location.hash.slice(1)) || store.get("room") || "lobby";
+let wanted = roomInAddress() || store.get("room") || "lobby";
 let people = new Set();
 let messages = [];                // of the open room, oldest first, without gaps
 let joined = false;               // whether the server has answered our join
@@ -468,16 +468,17 @@ $("hello-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const chosen = $("hello-name").value.trim();
   if (!chosen) return askName("Please give a name.");
+  if (chosen !== name || !link.online) {
+    name = chosen;
+    showMe();
+    link.start(name);
+  }
   $("hello").close();
-  if (chosen === name && link.online) return;
-  name = chosen;
-  showMe();
-  link.start(name);
   // On a phone the focus would bring up the keyboard over what there is to read.
   if (!coarse.matches) $("text").focus();
 });
 // Without a name there is nothing to go back to.
-$("hello").addEventListener("cancel", (event) => { if (!link.online) event.preventDefault(); });
+$("hello").addEventListener("close", () => { if (!link.started) askName(); });
 $("rename").addEventListener("click", () => askName());
 $("retry").addEventListener("click", () => link.retryNow());
 
@@ -537,7 +538,7 @@ $("log").addEventListener("scroll", noteRead, { passive: true });
 $("latest").addEventListener("click", () => { toBottom(); noteRead(); });
 document.addEventListener("visibilitychange", () => { if (room !== null) noteRead(); });
 addEventListener("hashchange", () => {
-  const asked = decodeURIComponent(location.hash.slice(1));
+  const asked = roomInAddress();
   if (rooms.has(asked)) enter(asked);
 });
 addEventListener("storage", (event) => {
@@ -577,6 +578,10 @@ addEventListener("keydown", (event) => { if (event.key === "Escape") closePanels
 addEventListener("resize", () => { if (atBottom()) toBottom(); });
 
 // ---- small things
+
+function roomInAddress() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
+}
 
 function element(tag, className, content) {
   const made = document.createElement(tag);

@@ -37,6 +37,10 @@ export class Link {
     this.#connect();
   }
 
+  get started() {
+    return this.#name !== null;
+  }
+
   stop() {
     this.#name = null;
     this.#drop();

@@ -6,18 +6,22 @@
 //! ```
 //! The lock is held for a few map look-ups and queue pushes at a time, never across an await.
 
+mod answer;
+mod tasks;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use tapio::sync::{Notify, mpsc, oneshot};
 
+use self::answer::{answer, problem};
+pub(crate) use self::tasks::{announce_changes, publish_all};
 use crate::config::Limits;
 use crate::protocol::{Code, Event, Problem, RoomSummary};
 use crate::room::{ConnId, JoinRefused, People, Rooms};
-use crate::store::{Action, Done, Refusal, Written};
+use crate::store::{Done, Written};
 
 /// What waits in a connection's queue.
 #[derive(Debug, Clone)]
@@ -78,10 +82,6 @@ struct Outbox {
 /// The right to be one of the connections; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat(Arc<Hub>);
-
-/// Changes of presence gather this long, so that a crowd arriving is a few events and not one
-/// for each pair of people.
-const ANNOUNCE_EVERY: Duration = Duration::from_millis(150);
 
 impl Hub {
     pub(crate) fn new(rooms: Vec<RoomSummary>, limits: &Limits) -> Self {
@@ -311,83 +311,6 @@ impl Drop for Seat {
         // Release: pairs with the acquires in `Hub::seat` and `Hub::seats_taken`.
         self.0.seats.fetch_sub(1, Ordering::Release);
         self.0.seat_freed.notify_waiters();
-    }
-}
-
-/// Publishes all that the store has made durable, in its order, until the store has closed.
-///
-/// # Cancel safety
-///
-/// Dropped early, outcomes stay in the channel untold.
-pub(crate) async fn publish_all(hub: Arc<Hub>, mut outcomes: mpsc::Receiver<Vec<Written<Ticket>>>) {
-    while let Some(batch) = outcomes.recv().await {
-        for written in batch {
-            hub.publish(written);
-            // The readers that this woke get their turn before the next message, so that queues
-            // stay short and a full one does mean a slow reader and not a hasty writer.
-            tapio::task::yield_now().await;
-        }
-    }
-}
-
-/// Announces changes of presence and of the list of rooms, a few times a second at most and not
-/// at all while nothing changes.
-///
-/// # Cancel safety
-///
-/// Dropped early, changes stay untold.
-pub(crate) async fn announce_changes(hub: Arc<Hub>) {
-    loop {
-        hub.changed.notified().await;
-        tapio::time::sleep(ANNOUNCE_EVERY).await;
-        hub.announce();
-    }
-}
-
-/// The event that answers a connection's request.
-fn answer(action: &Action, outcome: &Result<Done, Refusal>) -> String {
-    match (action, outcome) {
-        (Action::Append { nonce, .. }, Ok(Done::Message { message, duplicate })) => Event::Ack {
-            room: &message.room,
-            nonce: nonce.as_deref().unwrap_or_default(),
-            seq: message.seq,
-            duplicate: *duplicate,
-        }
-        .to_json(),
-        (_, Ok(Done::Message { message, .. })) => Event::Message(message).to_json(),
-        (_, Ok(Done::Room(room))) => Event::Created { room }.to_json(),
-        (action, Err(refusal)) => Event::Error(&problem(action, refusal)).to_json(),
-    }
-}
-
-/// A refusal in the words of the protocol.
-fn problem(action: &Action, refusal: &Refusal) -> Problem {
-    let (Action::Append { room, .. } | Action::CreateRoom { room }) = action;
-    let problem = match refusal {
-        Refusal::UnknownRoom => Problem::unknown_room(room),
-        Refusal::RoomExists => Problem::new(
-            Code::RoomExists,
-            format!("there is a room '{room}' already"),
-        ),
-        Refusal::TooManyRooms(max) => Problem::new(
-            Code::TooManyRooms,
-            format!("there are {max} rooms, which is the limit"),
-        ),
-        Refusal::NonceReused => Problem::new(
-            Code::NonceReused,
-            "this nonce belongs to a message with another text; a new message needs a new nonce",
-        ),
-        Refusal::Disk(why) => Problem::new(
-            Code::Storage,
-            format!("the database could not store this: {why}"),
-        ),
-    };
-    let problem = problem.in_room(room);
-    match action {
-        Action::Append {
-            nonce: Some(nonce), ..
-        } => problem.for_nonce(nonce),
-        _ => problem,
     }
 }
 
