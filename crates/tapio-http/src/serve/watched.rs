@@ -1,0 +1,157 @@
+//! A service whose requests are noted in the state of their connection.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::thread;
+
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use pin_project_lite::pin_project;
+use tracing::error;
+
+use crate::serve::service::BoxError;
+use crate::serve::state::{InFlight, State};
+
+/// A connection's service, watched.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    service: S,
+    state: Arc<State>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(service: S, state: Arc<State>) -> Self {
+        Self { service, state }
+    }
+}
+
+impl<S, B> Service<Request<Incoming>> for Watched<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+    B: Body,
+{
+    type Response = Response<WatchedBody<B>>;
+    type Error = BoxError;
+    type Future = WatchedAnswer<S::Future>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let in_flight = self.state.begin_request(&request);
+        let is_connect = request.method() == Method::CONNECT;
+        let future = noting_panics(&self.state, || self.service.call(request));
+        WatchedAnswer {
+            future,
+            in_flight: Some(in_flight),
+            is_connect,
+        }
+    }
+}
+
+pin_project! {
+    /// The future of a watched request.
+    pub(super) struct WatchedAnswer<F> {
+        #[pin]
+        future: F,
+        // Goes on into the body.
+        in_flight: Option<InFlight>,
+        is_connect: bool,
+    }
+}
+
+impl<F, B, E> Future for WatchedAnswer<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<Response<WatchedBody<B>>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(in_flight) = this.in_flight.as_ref() else {
+            unreachable!("hyper polls no future after its end");
+        };
+        let state = in_flight.state();
+        let answer = ready!(noting_panics(state, || this.future.poll(cx)));
+        let response = answer.map_err(|error| {
+            let error = error.into();
+            error!(
+                peer = %state.peer(),
+                request = state.last_request().map(tracing::field::display),
+                error,
+                "the service failed instead of answering; its connection or stream is given up",
+            );
+            error
+        })?;
+        // From here on hyper may give the stream away, which has to know before.
+        let status = response.status();
+        let switches =
+            status == StatusCode::SWITCHING_PROTOCOLS || (*this.is_connect && status.is_success());
+        if switches && state.is_http1() {
+            state.set_upgraded();
+        }
+        let in_flight = this.in_flight.take();
+        Poll::Ready(Ok(response.map(|body| WatchedBody { body, in_flight })))
+    }
+}
+
+pin_project! {
+    /// A response's body; its request is in flight until it is dropped.
+    pub(super) struct WatchedBody<B> {
+        #[pin]
+        body: B,
+        in_flight: Option<InFlight>,
+    }
+}
+
+impl<B: Body> Body for WatchedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        match this.in_flight {
+            Some(in_flight) => noting_panics(in_flight.state(), || this.body.poll_frame(cx)),
+            None => this.body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Runs the user's code; if it panics, that is counted and said on the way out.
+///
+/// The panic goes on: it ends the task, which is the connection's or, over
+/// HTTP/2, the stream's.
+fn noting_panics<T>(state: &State, user: impl FnOnce() -> T) -> T {
+    struct Note<'a>(Option<&'a State>);
+
+    impl Drop for Note<'_> {
+        fn drop(&mut self) {
+            let Some(state) = self.0 else { return };
+            if thread::panicking() {
+                state.add_panic();
+                error!(
+                    peer = %state.peer(),
+                    request = state.last_request().map(tracing::field::display),
+                    "the service panicked; its connection or stream is closed",
+                );
+            }
+        }
+    }
+
+    let mut note = Note(Some(state));
+    let value = user();
+    note.0 = None;
+    value
+}
