@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll, ready};
 
+use rustix::io::Errno;
 use tapio_driver::Direction;
 
 use crate::io::Interest;
@@ -62,6 +63,16 @@ pub struct AsyncFd<T: AsRawFd> {
 /// The number that the inner value's descriptor had when it was registered.
 #[derive(Debug)]
 pub(super) struct Number(RawFd);
+
+impl Number {
+    /// No descriptor is negative, and none can be borrowed by such a number.
+    fn of(inner: &impl AsRawFd) -> io::Result<Number> {
+        match inner.as_raw_fd() {
+            fd if fd < 0 => Err(Errno::BADF.into()),
+            fd => Ok(Number(fd)),
+        }
+    }
+}
 
 impl AsFd for Number {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -115,9 +126,12 @@ impl<T: AsRawFd> AsyncFd<T> {
 
     #[track_caller]
     fn watch(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
-        let registered = Watched::unheld(Number(inner.as_raw_fd()))
-            .and_then(|watched| watched.register_now().map(|()| watched));
-        match registered {
+        // A panic outside a runtime is to name our caller, so no closures.
+        let watched = match Number::of(&inner) {
+            Ok(number) => Watched::unheld(number),
+            Err(cause) => Err(cause),
+        };
+        match watched.and_then(|watched| watched.register_now().map(|()| watched)) {
             Ok(watched) => Ok(AsyncFd { watched, inner }),
             Err(cause) => Err(AsyncFdRegisterError { inner, cause }),
         }

@@ -25,6 +25,7 @@ mod shared_datagram;
 mod shared_halves;
 mod addr;
 mod fill;
+mod fresh;
 mod lookup;
 mod raw;
 mod sys;

@@ -1,13 +1,14 @@
 //! What several kinds of socket have word for word, written once.
 //!
 //! Each macro adds methods and traits to a type whose field `io` is a
-//! [`Watched`](crate::watched::Watched) standard socket. The methods are
+//! standard socket in its [`Watched`](crate::watched::Watched) or
+//! [`Fresh`](crate::net::fresh::Fresh) wrapper. The methods are
 //! tokio's; the halves of streams are in `net/shared_halves.rs`.
 
 /// What every socket has: the way to and from the standard library, its
 /// descriptor, and its debug form.
 macro_rules! socket {
-    ($Socket:ident, $std:ty, $watch:ident) => {
+    ($Socket:ident, $std:ty) => {
         impl $Socket {
             /// Takes over a socket of the standard library.
             ///
@@ -37,12 +38,6 @@ macro_rules! socket {
             pub fn into_std(self) -> io::Result<$std> {
                 Ok(self.io.into_inner())
             }
-
-            #[track_caller]
-            pub(in crate::net) fn watch(socket: $std) -> io::Result<$Socket> {
-                let io = Watched::$watch(socket)?;
-                Ok($Socket { io })
-            }
         }
 
         impl TryFrom<$std> for $Socket {
@@ -69,6 +64,26 @@ macro_rules! socket {
         impl std::os::fd::AsRawFd for $Socket {
             fn as_raw_fd(&self) -> std::os::fd::RawFd {
                 self.io.get().as_raw_fd()
+            }
+        }
+    };
+}
+
+/// A socket that is watched only once it must wait, and may be ready for
+/// something from its birth on.
+macro_rules! fresh {
+    ($Socket:ident, $std:ty) => {
+        impl $Socket {
+            #[track_caller]
+            pub(in crate::net) fn watch(socket: $std) -> io::Result<$Socket> {
+                $Socket::watch_ready(socket, Ready::EMPTY)
+            }
+
+            /// Watches a socket that is taken to be ready for `early`.
+            #[track_caller]
+            pub(in crate::net) fn watch_ready(socket: $std, early: Ready) -> io::Result<$Socket> {
+                let io = Fresh::new(Watched::new(socket)?, early);
+                Ok($Socket { io })
             }
         }
     };
@@ -182,7 +197,7 @@ macro_rules! stream {
             /// # Errors
             /// As for [`ready`](Self::ready).
             pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.io.poll_ready(cx, Direction::Read).map_ok(drop)
+                self.io.poll_ready(cx, Direction::Read)
             }
 
             /// Waits, in the shape of a poll function, until something can be
@@ -192,7 +207,7 @@ macro_rules! stream {
             /// # Errors
             /// As for [`ready`](Self::ready).
             pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.io.poll_ready(cx, Direction::Write).map_ok(drop)
+                self.io.poll_ready(cx, Direction::Write)
             }
 
             /// Reads what is there, without waiting. Zero is the end of the

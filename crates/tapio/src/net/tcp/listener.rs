@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tapio_driver::Direction;
 
-use crate::io::Interest;
+use crate::io::{Interest, Ready};
 use crate::net::addr::{self, ToSocketAddrs};
 use crate::net::{TcpStream, sys};
 use crate::watched::Watched;
@@ -34,9 +34,15 @@ pub struct TcpListener {
     io: Watched<net::TcpListener>,
 }
 
-socket!(TcpListener, net::TcpListener, unheld);
+socket!(TcpListener, net::TcpListener);
 
 impl TcpListener {
+    #[track_caller]
+    pub(in crate::net) fn watch(socket: net::TcpListener) -> io::Result<TcpListener> {
+        let io = Watched::unheld(socket)?;
+        Ok(TcpListener { io })
+    }
+
     /// Listens at `addr`, with `SO_REUSEADDR` set.
     ///
     /// Each address that `addr` stands for is tried in turn until one can be
@@ -78,7 +84,7 @@ impl TcpListener {
             .io
             .async_io(Interest::READABLE, sys::accept_tcp)
             .await?;
-        Ok((TcpStream::watch(stream)?, peer))
+        Ok((accepted(stream)?, peer))
     }
 
     /// [`accept`](Self::accept) in the shape of a poll function. Of several
@@ -88,7 +94,7 @@ impl TcpListener {
     /// As for [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let (stream, peer) = ready!(self.io.poll_io(cx, Direction::Read, sys::accept_tcp))?;
-        Poll::Ready(Ok((TcpStream::watch(stream)?, peer)))
+        Poll::Ready(Ok((accepted(stream)?, peer)))
     }
 
     /// The address that the listener is bound to.
@@ -114,4 +120,9 @@ impl TcpListener {
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.io.get().set_ttl(ttl)
     }
+}
+
+/// Most often the peer has sent something by now; writable it is anyway.
+fn accepted(stream: net::TcpStream) -> io::Result<TcpStream> {
+    TcpStream::watch_ready(stream, Ready::READABLE | Ready::WRITABLE)
 }

@@ -12,6 +12,7 @@ use tapio_driver::Direction;
 
 use crate::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use crate::net::addr::{self, ToSocketAddrs};
+use crate::net::fresh::Fresh;
 use crate::net::tcp::split::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_split, split,
 };
@@ -48,10 +49,11 @@ use crate::watched::Watched;
 /// # })
 /// ```
 pub struct TcpStream {
-    pub(super) io: Watched<net::TcpStream>,
+    pub(super) io: Fresh<net::TcpStream>,
 }
 
-socket!(TcpStream, net::TcpStream, new);
+socket!(TcpStream, net::TcpStream);
+fresh!(TcpStream, net::TcpStream);
 readiness!(TcpStream);
 stream!(TcpStream);
 

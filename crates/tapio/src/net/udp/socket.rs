@@ -11,6 +11,7 @@ use tapio_driver::Direction;
 
 use crate::io::{Interest, ReadBuf, Ready};
 use crate::net::addr::{self, ToSocketAddrs};
+use crate::net::fresh::Fresh;
 use crate::net::{fill, sys};
 use crate::watched::Watched;
 
@@ -41,10 +42,11 @@ use crate::watched::Watched;
 /// # })
 /// ```
 pub struct UdpSocket {
-    pub(super) io: Watched<net::UdpSocket>,
+    pub(super) io: Fresh<net::UdpSocket>,
 }
 
-socket!(UdpSocket, net::UdpSocket, new);
+socket!(UdpSocket, net::UdpSocket);
+fresh!(UdpSocket, net::UdpSocket);
 readiness!(UdpSocket);
 datagram!(UdpSocket, SocketAddr, sys::sender_ip);
 

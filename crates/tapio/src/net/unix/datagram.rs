@@ -12,6 +12,7 @@ use rustix::net::{RecvFlags, SocketType};
 use tapio_driver::Direction;
 
 use crate::io::{Interest, ReadBuf, Ready};
+use crate::net::fresh::Fresh;
 use crate::net::unix::SocketAddr;
 use crate::net::{fill, sys};
 use crate::watched::Watched;
@@ -36,10 +37,11 @@ use crate::watched::Watched;
 /// # })
 /// ```
 pub struct UnixDatagram {
-    io: Watched<net::UnixDatagram>,
+    io: Fresh<net::UnixDatagram>,
 }
 
-socket!(UnixDatagram, net::UnixDatagram, new);
+socket!(UnixDatagram, net::UnixDatagram);
+fresh!(UnixDatagram, net::UnixDatagram);
 readiness!(UnixDatagram);
 datagram!(UnixDatagram, SocketAddr, SocketAddr::from_system);
 
@@ -87,8 +89,8 @@ impl UnixDatagram {
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let (near, far) = sys::unix_pair(SocketType::DGRAM)?;
         Ok((
-            UnixDatagram::watch(near.into())?,
-            UnixDatagram::watch(far.into())?,
+            UnixDatagram::watch_ready(near.into(), Ready::WRITABLE)?,
+            UnixDatagram::watch_ready(far.into(), Ready::WRITABLE)?,
         ))
     }
 

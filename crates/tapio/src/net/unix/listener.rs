@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use rustix::net::SocketType;
 use tapio_driver::Direction;
 
-use crate::io::Interest;
+use crate::io::{Interest, Ready};
 use crate::net::unix::SocketAddr;
 use crate::net::{UnixStream, sys};
 use crate::watched::Watched;
@@ -32,9 +32,15 @@ pub struct UnixListener {
     io: Watched<net::UnixListener>,
 }
 
-socket!(UnixListener, net::UnixListener, unheld);
+socket!(UnixListener, net::UnixListener);
 
 impl UnixListener {
+    #[track_caller]
+    pub(in crate::net) fn watch(socket: net::UnixListener) -> io::Result<UnixListener> {
+        let io = Watched::unheld(socket)?;
+        Ok(UnixListener { io })
+    }
+
     /// Listens at `path`; in the abstract namespace if it begins with a zero
     /// byte.
     ///
@@ -82,7 +88,7 @@ impl UnixListener {
     /// One system call (`accept4`) when a connection is waiting.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let (stream, peer) = self.io.async_io(Interest::READABLE, accept).await?;
-        Ok((UnixStream::watch(stream)?, peer))
+        Ok((accepted(stream)?, peer))
     }
 
     /// [`accept`](Self::accept) in the shape of a poll function. Of several
@@ -92,7 +98,7 @@ impl UnixListener {
     /// As for [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
         let (stream, peer) = ready!(self.io.poll_io(cx, Direction::Read, accept))?;
-        Poll::Ready(Ok((UnixStream::watch(stream)?, peer)))
+        Poll::Ready(Ok((accepted(stream)?, peer)))
     }
 
     /// The address that the listener is bound to.
@@ -116,4 +122,9 @@ impl UnixListener {
 fn accept(listener: &net::UnixListener) -> io::Result<(net::UnixStream, SocketAddr)> {
     let (socket, peer) = sys::accept(listener)?;
     Ok((socket.into(), SocketAddr::from_system(peer)?))
+}
+
+/// Most often the peer has sent something by now; writable it is anyway.
+fn accepted(stream: net::UnixStream) -> io::Result<UnixStream> {
+    UnixStream::watch_ready(stream, Ready::READABLE | Ready::WRITABLE)
 }

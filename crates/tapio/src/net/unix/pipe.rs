@@ -122,10 +122,13 @@ macro_rules! end {
             }
 
             // A pipe's other end must see at once that this one is closed, so
-            // the driver is not to hold it open.
+            // the driver is not to hold it open. It is registered right away:
+            // a FIFO that no writer has opened yet reads as at its end, and
+            // only the driver can tell that from a writer who has left.
             #[track_caller]
             fn watch(fd: OwnedFd) -> io::Result<$End> {
                 let io = Watched::unheld(<$Pipe>::from(fd))?;
+                io.register_now()?;
                 Ok($End { io })
             }
 

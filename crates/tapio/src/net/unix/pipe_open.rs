@@ -47,8 +47,7 @@ impl OpenOptions {
         self
     }
 
-    /// Opens the reading end. Does not wait for a writer; until there is one,
-    /// reads find the end of the stream.
+    /// Opens the reading end. Does not wait for a writer; reading does.
     ///
     /// # Errors
     /// What the kernel answers; [`InvalidInput`](io::ErrorKind::InvalidInput)

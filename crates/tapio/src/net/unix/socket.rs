@@ -82,7 +82,7 @@ impl UnixSocket {
     /// Outside a runtime with I/O enabled.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
-        self.refuse(Type::DGRAM, "a datagram socket cannot listen")?;
+        self.refuse(Type::DGRAM, "listen cannot be called on a datagram socket")?;
         self.socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
         UnixListener::watch(self.socket.into())
     }
@@ -97,11 +97,11 @@ impl UnixSocket {
     /// Outside a runtime with I/O enabled.
     ///
     /// # Cancel safety
-    /// The future is ready when first polled.
+    /// Dropping the future gives the attempt up and closes the socket.
     pub async fn connect(self, path: impl AsRef<Path>) -> io::Result<UnixStream> {
-        self.refuse(Type::DGRAM, "a datagram socket cannot become a stream")?;
+        self.refuse(Type::DGRAM, "connect cannot be called on a datagram socket")?;
         let addr = SocketAddr::named(path.as_ref())?;
-        UnixStream::connect_with(self.socket.into(), &addr)
+        UnixStream::connect_with(self.socket.into(), &addr).await
     }
 
     /// Makes a [`UnixDatagram`] of the socket.
@@ -113,7 +113,7 @@ impl UnixSocket {
     /// Outside a runtime with I/O enabled.
     #[track_caller]
     pub fn datagram(self) -> io::Result<UnixDatagram> {
-        self.refuse(Type::STREAM, "a stream socket cannot exchange datagrams")?;
+        self.refuse(Type::STREAM, "datagram cannot be called on a stream socket")?;
         let socket = UnixDatagram::watch(self.socket.into())?;
         match socket.take_error()? {
             Some(error) => Err(error),

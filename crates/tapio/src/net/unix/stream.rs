@@ -1,5 +1,6 @@
 //! A connection between processes of one machine.
 
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::os::unix::net;
 use std::path::Path;
@@ -11,6 +12,7 @@ use rustix::net::{RecvFlags, SocketType};
 use tapio_driver::Direction;
 
 use crate::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
+use crate::net::fresh::Fresh;
 use crate::net::unix::split::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_split, split,
 };
@@ -41,10 +43,11 @@ use crate::watched::Watched;
 /// # })
 /// ```
 pub struct UnixStream {
-    io: Watched<net::UnixStream>,
+    io: Fresh<net::UnixStream>,
 }
 
-socket!(UnixStream, net::UnixStream, new);
+socket!(UnixStream, net::UnixStream);
+fresh!(UnixStream, net::UnixStream);
 readiness!(UnixStream);
 stream!(UnixStream);
 
@@ -52,7 +55,8 @@ impl UnixStream {
     /// Connects to the listener at `path`; in the abstract namespace if it
     /// begins with a zero byte.
     ///
-    /// Never waits: the kernel answers at once.
+    /// Waits for the driver's word that the connection stands, though not for
+    /// the listener to accept it.
     ///
     /// # Errors
     /// What the kernel answers: `NotFound`, `ConnectionRefused` if nobody
@@ -63,7 +67,7 @@ impl UnixStream {
     /// Outside a runtime with I/O enabled.
     ///
     /// # Cancel safety
-    /// The future is ready when first polled.
+    /// Dropping the future gives the attempt up and closes the socket.
     pub async fn connect<P>(path: P) -> io::Result<UnixStream>
     where
         P: AsRef<Path>,
@@ -80,20 +84,26 @@ impl UnixStream {
     /// Outside a runtime with I/O enabled.
     ///
     /// # Cancel safety
-    /// The future is ready when first polled.
+    /// Dropping the future gives the attempt up and closes the socket.
     pub async fn connect_addr(addr: &SocketAddr) -> io::Result<UnixStream> {
         let socket = sys::unix_socket(SocketType::STREAM)?;
-        UnixStream::connect_with(socket.into(), addr)
+        UnixStream::connect_with(socket.into(), addr).await
     }
 
     /// Connects `socket`, which is nonblocking. Unlike TCP, a Unix connection
-    /// stands when `connect` returns, accepted or not.
-    pub(super) fn connect_with(
+    /// stands when `connect` returns, accepted or not; by the time the driver
+    /// has looked at it, the listener may be gone again.
+    pub(super) async fn connect_with(
         socket: net::UnixStream,
         addr: &SocketAddr,
     ) -> io::Result<UnixStream> {
         rustix::net::connect(&socket, &addr.to_system()?)?;
-        UnixStream::watch(socket)
+        let stream = UnixStream::watch(socket)?;
+        poll_fn(|cx| stream.poll_write_ready(cx)).await?;
+        match stream.take_error()? {
+            Some(error) => Err(error),
+            None => Ok(stream),
+        }
     }
 
     /// Two streams, connected to each other.
@@ -107,8 +117,8 @@ impl UnixStream {
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let (near, far) = sys::unix_pair(SocketType::STREAM)?;
         Ok((
-            UnixStream::watch(near.into())?,
-            UnixStream::watch(far.into())?,
+            UnixStream::watch_ready(near.into(), Ready::WRITABLE)?,
+            UnixStream::watch_ready(far.into(), Ready::WRITABLE)?,
         ))
     }
 
