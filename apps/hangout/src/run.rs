@@ -27,7 +27,7 @@ use crate::{http, say, serve, store};
 /// Meant to be run to its end; dropped early, clients are cut off and what is not yet written to
 /// the database is not acknowledged either.
 pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
-    raise_descriptor_limit(config.limits.connections);
+    let descriptors = raise_descriptor_limit();
     let listener = listen(&config.listen).await?;
     let address = listener
         .local_addr()
@@ -57,6 +57,13 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
         "  listening on {address}, database {}, ctrl-c stops\n",
         config.db.display()
     ));
+
+    let connections = config.limits.connections;
+    if descriptors < connections as u64 {
+        tracing::warn!(
+            "only {descriptors} files may be open at once, fewer than --max-connections {connections}"
+        );
+    }
 
     let drain = config.limits.drain();
     let stopped = {
@@ -130,8 +137,8 @@ fn browsable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Shells allow 1,024 descriptors as a rule; a chat needs one for each connection. The hard limit
-/// is ours to use without asking.
-fn raise_descriptor_limit(connections: usize) {
+/// is ours to use without asking. Gives what is allowed in the end.
+fn raise_descriptor_limit() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     let hard = limit.maximum.unwrap_or(u64::MAX);
     if limit.current.is_some_and(|current| current < hard) {
@@ -140,10 +147,5 @@ fn raise_descriptor_limit(connections: usize) {
             tracing::debug!(%error, "the limit of open files stays as it is");
         }
     }
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    if allowed < connections as u64 {
-        tracing::warn!(
-            "only {allowed} files may be open at once, fewer than --max-connections {connections}"
-        );
-    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
