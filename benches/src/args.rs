@@ -4,7 +4,14 @@ use std::{collections::BTreeMap, str::FromStr};
 
 /// Flags that take no value.
 const FLAGS: &[&str] = &[
-    "quick", "memory", "spin", "http", "close", "no-docs", "list",
+    "quick",
+    "memory",
+    "spin",
+    "http",
+    "close",
+    "no-docs",
+    "list",
+    "high-priority",
 ];
 
 /// A parsed command line: words in order, and named values.

@@ -53,11 +53,11 @@ fn command() -> Result<(), String> {
     match verb.as_str() {
         "serve" => serve(&args),
         "load" => {
-            pin::to_core(args.get_or("core", pin::LOAD_CORE)?)?;
+            take_place(&args, pin::LOAD)?;
             load::run(&LoadPlan::parse(&args)?).map(|figures| figures.say())
         }
         "hold" => {
-            pin::to_core(args.get_or("core", pin::LOAD_CORE)?)?;
+            take_place(&args, pin::LOAD)?;
             load::hold(args.need("addr")?, args.get_or("conns", 1_000)?)
         }
         "run" => run(&args),
@@ -74,11 +74,17 @@ fn command() -> Result<(), String> {
     }
 }
 
+/// Binds this process before it starts a thread.
+fn take_place(args: &Args, place: usize) -> Result<(), String> {
+    pin::raise_descriptor_limit();
+    pin::to_core(args.get_or("core", place)?)
+}
+
 fn serve(args: &Args) -> Result<(), String> {
     if args.flag("memory") {
         memory::start_counting();
     }
-    pin::to_core(args.get_or("core", pin::MEASURED_CORE)?)?;
+    take_place(args, pin::MEASURED)?;
     let name: String = args.need("peer")?;
     let workload: String = args.need("workload")?;
     let workload = Connection::parse(&workload, args.get_or("bytes", 64)?)?;
@@ -93,7 +99,7 @@ fn serve(args: &Args) -> Result<(), String> {
 }
 
 fn run(args: &Args) -> Result<(), String> {
-    pin::to_core(args.get_or("core", pin::MEASURED_CORE)?)?;
+    take_place(args, pin::MEASURED)?;
     let name: String = args.need("peer")?;
     let workload: String = args.need("workload")?;
     let time = Duration::try_from_secs_f64(args.get_or("secs", 1.0)?);

@@ -1,23 +1,83 @@
-//! Which core a process runs on: server and load must not share one.
+//! Where a process runs: server and load must not share a core.
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, nice, setrlimit},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
 
-/// The core of whatever is measured.
-pub(crate) const MEASURED_CORE: usize = 0;
-/// The core of the load generator.
-pub(crate) const LOAD_CORE: usize = 1;
+/// The place of whatever is measured, among the cores that are allowed.
+pub(crate) const MEASURED: usize = 0;
+/// The place of the load generator.
+pub(crate) const LOAD: usize = 1;
 
-/// Binds the calling thread, and every thread it starts later, to `core`.
+/// Binds the calling thread, and every thread it starts later, to the core at
+/// `place` among those that it may use. Where there are fewer, they are shared,
+/// which the document says by the number of cores.
 ///
 /// # Errors
-/// The core does not exist or is not allowed.
-pub(crate) fn to_core(core: usize) -> Result<(), String> {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    sched_setaffinity(None, &cores).map_err(|error| format!("cannot bind to core {core}: {error}"))
+/// The kernel refuses.
+pub(crate) fn to_core(place: usize) -> Result<(), String> {
+    let cores = allowed();
+    let Some(&core) = cores.get(place % cores.len().max(1)) else {
+        return Err(String::from("no core is allowed"));
+    };
+    let mut only = CpuSet::new();
+    only.set(core);
+    sched_setaffinity(None, &only).map_err(|error| format!("binding to core {core}: {error}"))
 }
 
-/// How many cores this process may use.
-pub(crate) fn allowed() -> usize {
-    sched_getaffinity(None).map_or(1, |cores| cores.count() as usize)
+/// The cores that this process may use.
+pub(crate) fn allowed() -> Vec<usize> {
+    let Ok(set) = sched_getaffinity(None) else {
+        return Vec::new();
+    };
+    (0..CpuSet::MAX_CPU)
+        .filter(|&core| set.is_set(core))
+        .collect()
+}
+
+/// Puts this process before the others that want its core.
+///
+/// # Errors
+/// It takes a privilege that this process does not have.
+pub(crate) fn go_first() -> Result<(), String> {
+    nice(-20)
+        .map(drop)
+        .map_err(|error| format!("raising the priority: {error}"))
+}
+
+/// Allows as many descriptors as the hard limit does: thousands of connections
+/// are held open. A refusal shows when the connections are opened.
+pub(crate) fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::{allowed, to_core};
+
+    #[test]
+    fn binds_one_thread_to_one_of_its_cores() {
+        let before = allowed();
+        let bound = thread::spawn(|| {
+            to_core(0).unwrap();
+            let first = allowed();
+            // There is only one left, so any place is that one.
+            to_core(1).unwrap();
+            (first, allowed())
+        });
+        let (first, second) = bound.join().unwrap();
+        assert_eq!(first, [before[0]]);
+        assert_eq!(second, first);
+        assert_eq!(allowed(), before, "other threads stay free");
+    }
 }

@@ -20,10 +20,12 @@ const FEATURES: &[(&str, &str)] = &[
 
 const USAGE: &str = "\
 cargo xtask bench [workload…] [--rounds N] [--secs S] [--peers a,b] [--rate R] [--quick] [--no-docs]
+                       [--high-priority]
 
 workloads: echo, http, spawn, yield, ping_pong, timers, idle, stall; none means all
 --peers    only these (and only these are compiled); `tokio-mt1,floor-epoll`, say
 --rate     requests per second of the half-load case, instead of half of what the epoll floor does
+--high-priority  what is measured goes before other processes (as root), for a busy machine
 --quick    one short round to see whether everything runs; writes no document
 --no-docs  prints the tables and leaves docs/benchmarks.md alone";
 

@@ -205,6 +205,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         columns: &[
             column("heap_bytes", "allocated bytes", 1.0),
             column("resident_bytes", "growth of the resident set", 1.0),
+            column("wakeups_per_s", "wake-ups/s afterwards", 1.0),
         ],
         cases: &[Case {
             kind: Kind::Idle,

@@ -24,7 +24,7 @@ pub(crate) fn machine() -> String {
         "{} (model {}), {} cores{guest}, Linux {}",
         model.unwrap_or("unknown CPU").trim(),
         number.unwrap_or("unknown"),
-        pin::allowed(),
+        pin::allowed().len(),
         kernel.trim()
     )
 }

@@ -1,12 +1,13 @@
 //! What `cargo xtask bench` runs: cases over peers, in interleaved rounds.
 //!
-//! [`cases`] says what is measured, [`trial`] measures one peer once, [`table`]
+//! [`cases`] says what is measured, [`trial`] measures one peer once with the processes of [`part`], [`table`]
 //! sums the rounds up, [`docs`] keeps `docs/benchmarks.md`, [`machine`] says
 //! where all that happened.
 
 mod cases;
 mod docs;
 mod machine;
+mod part;
 mod table;
 mod trial;
 
@@ -15,6 +16,7 @@ use std::{fs, path::PathBuf};
 use crate::{
     args::Args,
     peers::{self, Peer},
+    pin,
     report::say,
 };
 
@@ -35,7 +37,16 @@ struct Settings {
 }
 
 const KNOWN: &[&str] = &[
-    "rounds", "secs", "quick", "rate", "peers", "root", "command", "no-docs", "list",
+    "rounds",
+    "secs",
+    "quick",
+    "rate",
+    "peers",
+    "root",
+    "command",
+    "no-docs",
+    "list",
+    "high-priority",
 ];
 
 /// Measures the sections that `args` name, or all of them.
@@ -52,6 +63,10 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     }
     let settings = settings(args)?;
     let sections = chosen(args.words())?;
+    if args.flag("high-priority") {
+        // What is measured is started by this process and inherits it.
+        pin::go_first()?;
+    }
     for section in sections {
         let results = measure(section, &settings)?;
         let text = table::section(section, &results, &settings);

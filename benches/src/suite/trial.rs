@@ -1,30 +1,23 @@
-//! One peer, one case, once: the processes of a trial.
+//! One peer, one case, once.
 
-use std::{
-    env,
-    io::{BufRead, BufReader, Read, Write},
-    process::{Child, ChildStdin, Command, Stdio},
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, channel},
-    },
-    thread,
-    time::Duration,
-};
+use std::{fs, thread, time::Duration};
 
 use super::{
     Settings,
     cases::{Case, Kind},
+    part::Part,
 };
 use crate::{
     peers::{self, Peer},
     report::Figures,
 };
 
-/// How long a part may take beyond the time that it measures.
-const PATIENCE: Duration = Duration::from_secs(45);
 /// Idle connections that are opened first, so that pools and tables exist.
 const FIRST: usize = 200;
+/// Load before the measured window, unless that is shorter.
+const WARMUP_SECS: f64 = 0.5;
+/// How long idle servers are watched for wake-ups.
+const WATCH: Duration = Duration::from_secs(1);
 
 /// Measures `peer` in `case` once.
 ///
@@ -33,28 +26,25 @@ const FIRST: usize = 200;
 pub(crate) fn run(peer: &Peer, case: &Case, settings: &Settings) -> Result<Figures, String> {
     let secs = settings.secs;
     match case.kind {
-        Kind::Task(name) => {
-            let mut args = words(["run", "--peer", peer.name, "--workload", name]);
-            args.extend(words(["--secs", &secs.to_string()]));
-            if settings.quick {
-                args.push("--quick".into());
-            }
-            Part::start(&args)?.figures(secs)
+        Kind::Task(task) => {
+            let quick = if settings.quick { "--quick" } else { "" };
+            let line = format!(
+                "run --peer {} --workload {task} --secs {secs} {quick}",
+                peer.name
+            );
+            Part::start(&line)?.figures(secs)
         }
         Kind::Idle => idle(peer, case),
-        Kind::Echo => served(peer, "echo", case, secs, &[]),
-        Kind::Http => served(peer, "http", case, secs, &["--http"]),
-        Kind::HttpClose => served(peer, "http", case, secs, &["--http", "--close"]),
-        Kind::Stall { how, times } => {
-            let times = times.to_string();
-            served(
-                peer,
-                "stall",
-                case,
-                secs,
-                &["--block", how, "--times", &times],
-            )
-        }
+        Kind::Echo => served(peer, "echo", case, secs, ""),
+        Kind::Http => served(peer, "http", case, secs, "--http"),
+        Kind::HttpClose => served(peer, "http", case, secs, "--http --close"),
+        Kind::Stall { how, times } => served(
+            peer,
+            "stall",
+            case,
+            secs,
+            &format!("--block {how} --times {times}"),
+        ),
     }
 }
 
@@ -66,7 +56,7 @@ pub(crate) fn capacity(case: &Case, settings: &Settings) -> Result<f64, String> 
         ..*case
     };
     let floor = peers::find("floor-epoll")?;
-    Ok(served(floor, "echo", &closed, settings.secs.min(1.0), &[])?.get("requests_per_s"))
+    Ok(served(floor, "echo", &closed, settings.secs.min(1.0), "")?.get("requests_per_s"))
 }
 
 fn served(
@@ -74,30 +64,27 @@ fn served(
     workload: &str,
     case: &Case,
     secs: f64,
-    more: &[&str],
+    more: &str,
 ) -> Result<Figures, String> {
-    let mut server = serve(peer, workload, case.bytes, &[])?;
+    let Case {
+        bytes, connections, ..
+    } = case;
+    let serve = format!(
+        "serve --peer {} --workload {workload} --bytes {bytes}",
+        peer.name
+    );
+    let mut server = Part::start(&serve)?;
     let address = server.line("ready")?;
-    let mut args = words([
-        "load",
-        "--addr",
-        &address,
-        "--pid",
-        &server.child.id().to_string(),
-    ]);
-    args.extend(words([
-        "--secs",
-        &secs.to_string(),
-        "--bytes",
-        &case.bytes.to_string(),
-    ]));
-    args.extend(words(["--conns", &case.connections.to_string()]));
-    args.extend(words(more.iter().copied()));
+    let mut load = format!(
+        "load --addr {address} --pid {} --secs {secs} --warmup {} --bytes {bytes} --conns {connections} {more}",
+        server.pid(),
+        secs.min(WARMUP_SECS),
+    );
     if let Some(rate) = case.rate {
         // Between two requests on a schedule there is no time to fall asleep.
-        args.extend(words(["--rate", &rate.to_string(), "--spin"]));
+        load.push_str(&format!(" --rate {rate} --spin"));
     }
-    let outcome = Part::start(&args)?.figures(secs);
+    let outcome = Part::start(&load)?.figures(secs);
     // When the load failed, the server often knows better why.
     outcome.map_err(|reason| match server.complaint() {
         Some(complaint) => format!("{reason}; the server: {complaint}"),
@@ -106,16 +93,15 @@ fn served(
 }
 
 fn idle(peer: &Peer, case: &Case) -> Result<Figures, String> {
-    let mut server = serve(peer, "echo", case.bytes, &["--memory"])?;
+    let bytes = case.bytes;
+    let serve = format!(
+        "serve --peer {} --workload echo --bytes {bytes} --memory",
+        peer.name
+    );
+    let mut server = Part::start(&serve)?;
     let address = server.line("ready")?;
     let hold = |count: usize| -> Result<Part, String> {
-        let mut part = Part::start(&words([
-            "hold",
-            "--addr",
-            &address,
-            "--conns",
-            &count.to_string(),
-        ]))?;
+        let mut part = Part::start(&format!("hold --addr {address} --conns {count}"))?;
         part.line("holding")?;
         Ok(part)
     };
@@ -123,169 +109,64 @@ fn idle(peer: &Peer, case: &Case) -> Result<Figures, String> {
     let (heap_before, resident_before) = server.memory()?;
     let _all = hold(case.connections)?;
     let (heap, resident) = server.memory()?;
+    let switches_before = switches(server.pid())?;
+    thread::sleep(WATCH);
+    let wakeups = switches(server.pid())? - switches_before;
+
     let count = case.connections as f64;
     let own = if peer.can.contains(&"share-buffer") {
         0.0
     } else {
-        case.bytes as f64
+        bytes as f64
     };
     let mut figures = Figures::default();
     figures.set("heap_bytes", (heap - heap_before) / count - own);
     figures.set("resident_bytes", (resident - resident_before) / count - own);
+    figures.set("wakeups_per_s", wakeups as f64 / WATCH.as_secs_f64());
     Ok(figures)
 }
 
-fn serve(peer: &Peer, workload: &str, bytes: usize, more: &[&str]) -> Result<Part, String> {
-    let mut args = words(["serve", "--peer", peer.name, "--workload", workload]);
-    args.extend(words(["--bytes", &bytes.to_string()]));
-    args.extend(words(more.iter().copied()));
-    Part::start(&args)
-}
-
-fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    words.into_iter().map(str::to_owned).collect()
-}
-
-/// A process of a trial. Closing its standard input asks it to end; dropping
-/// this makes sure that it has.
-struct Part {
-    child: Child,
-    input: Option<ChildStdin>,
-    lines: Receiver<String>,
-    complaints: Arc<Mutex<String>>,
-}
-
-impl Part {
-    fn start(args: &[String]) -> Result<Self, String> {
-        let program = env::current_exe().map_err(|error| format!("finding myself: {error}"))?;
-        let mut child = Command::new(program)
-            .args(args)
-            // A panic is reported in one line; its backtrace would bury it.
-            .env("RUST_BACKTRACE", "0")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("starting {:?}: {error}", args.first()))?;
-        let (sender, lines) = channel();
-        let complaints = Arc::new(Mutex::new(String::new()));
-        if let Some(out) = child.stdout.take() {
-            // Ends with the child's output, or when nobody reads the lines.
-            thread::spawn(move || {
-                for line in BufReader::new(out).lines().map_while(Result::ok) {
-                    if sender.send(line).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        if let Some(mut errors) = child.stderr.take() {
-            let complaints = Arc::clone(&complaints);
-            thread::spawn(move || {
-                let mut buf = [0; 4096];
-                while let Ok(len @ 1..) = errors.read(&mut buf) {
-                    let mut text = complaints.lock().unwrap_or_else(PoisonError::into_inner);
-                    if text.len() < 1 << 16 {
-                        text.push_str(&String::from_utf8_lossy(&buf[..len]));
-                    }
-                }
-            });
-        }
-        let input = child.stdin.take();
-        Ok(Self {
-            child,
-            input,
-            lines,
-            complaints,
-        })
-    }
-
-    /// Waits for a line that begins with `word` and gives the rest of it.
-    fn line(&mut self, word: &str) -> Result<String, String> {
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            if let Some(rest) = line.strip_prefix(word) {
-                return Ok(rest.trim().to_owned());
-            }
-            if let Some(reason) = line.strip_prefix("error ") {
-                return Err(reason.to_owned());
-            }
-        }
-        let silence = || format!("it did not say {word:?}");
-        Err(self.complaint().unwrap_or_else(silence))
-    }
-
-    /// Waits for the end of the process and reads its figures.
-    fn figures(mut self, secs: f64) -> Result<Figures, String> {
-        let mut text = String::new();
-        let patience = PATIENCE + Duration::from_secs_f64(secs);
-        loop {
-            match self.lines.recv_timeout(patience) {
-                Ok(line) => {
-                    if let Some(reason) = line.strip_prefix("error ") {
-                        return Err(reason.to_owned());
-                    }
-                    text.push_str(&line);
-                    text.push('\n');
-                }
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                    return Err(format!("no end after {patience:?}"));
-                }
-            }
-        }
-        let status = self
-            .child
-            .wait()
-            .map_err(|error| format!("waiting: {error}"))?;
-        if !status.success() {
-            return Err(self
-                .complaint()
-                .unwrap_or_else(|| format!("it ended with {status}")));
-        }
-        Ok(Figures::parse(&text))
-    }
-
-    /// Allocated and resident bytes of a server.
-    fn memory(&mut self) -> Result<(f64, f64), String> {
-        let input = self.input.as_mut().ok_or("the server's input is closed")?;
-        input
-            .write_all(b"memory\n")
-            .map_err(|error| format!("asking for memory: {error}"))?;
-        let line = self.line("memory")?;
-        let mut numbers = line.split(' ').map(|word| word.parse::<f64>());
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(heap)), Some(Ok(resident))) => Ok((heap, resident)),
-            _ => Err(format!("memory figures that cannot be read: {line:?}")),
-        }
-    }
-
-    /// The panic message or last line that the process wrote to its errors.
-    fn complaint(&mut self) -> Option<String> {
-        // Let the process finish its sentence: it is asked to end first.
-        self.end();
-        let text = self
-            .complaints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-        let after_panic = text
+/// How often the threads of process `pid` have gone to sleep of their own accord,
+/// which is how often they woke.
+fn switches(pid: u32) -> Result<u64, String> {
+    let failed = |error| format!("reading the threads of {pid}: {error}");
+    let mut sum = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).map_err(failed)? {
+        let status = fs::read_to_string(thread.map_err(failed)?.path().join("status"));
+        // A thread that has ended since it was listed has no status any more.
+        let status = status.unwrap_or_default();
+        let line = status
             .lines()
-            .skip_while(|line| !line.contains("panicked at"))
-            .nth(1);
-        let found = after_panic.or_else(|| lines.next_back())?;
-        Some(found.trim().to_owned())
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        sum += line
+            .and_then(|count| count.trim().parse::<u64>().ok())
+            .unwrap_or_default();
     }
-
-    fn end(&mut self) {
-        self.input = None;
-        // A server that is blocked on purpose cannot be waited for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    Ok(sum)
 }
 
-impl Drop for Part {
-    fn drop(&mut self) {
-        self.end();
+#[cfg(test)]
+mod tests {
+    use std::{process, sync::mpsc::channel, thread};
+
+    use super::switches;
+
+    #[test]
+    fn a_sleep_is_a_switch() {
+        let before = switches(process::id()).unwrap();
+        let (ping, pinged) = channel::<()>();
+        let (pong, ponged) = channel::<()>();
+        let far = thread::spawn(move || {
+            while pinged.recv().is_ok() {
+                pong.send(()).unwrap();
+            }
+        });
+        for _ in 0..100 {
+            ping.send(()).unwrap();
+            ponged.recv().unwrap();
+        }
+        assert!(switches(process::id()).unwrap() > before);
+        drop(ping);
+        far.join().unwrap();
     }
 }
