@@ -9,6 +9,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
@@ -414,6 +415,10 @@ impl<T: AsRawFd> AsFd for AsyncFd<T> {
         unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
     }
 }
+
+// The watch has no state of its own that a panic could leave halfway.
+impl<T: AsRawFd + UnwindSafe> UnwindSafe for AsyncFd<T> {}
+impl<T: AsRawFd + RefUnwindSafe> RefUnwindSafe for AsyncFd<T> {}
 
 impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFd<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,13 +2,14 @@
 //!
 //! A pair of sockets is writable, and so is an accepted connection, whose
 //! first data is most often there as well: to ask the driver would cost more
-//! than to try. So `readable` and its like answer at once for these, until an
-//! operation has found otherwise. For all other sockets they wait for the
-//! kernel's word.
+//! than to try. So the first `readable` or `writable` of these answers at
+//! once, unless an operation has found otherwise before. After that, and for
+//! all other sockets, they wait for the kernel's word.
 
 use std::io;
 use std::ops::Deref;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tapio_driver::{Direction, Interest, Ready};
@@ -19,11 +20,17 @@ use crate::watched::Watched;
 /// A watched socket, and what it is taken to be ready for from the start.
 pub(crate) struct Fresh<E: AsFd> {
     watched: Watched<E>,
-    early: Ready,
+    early: AtomicU8,
 }
+
+const READABLE: u8 = 1;
+const WRITABLE: u8 = 2;
 
 impl<E: AsFd> Fresh<E> {
     pub(super) fn new(watched: Watched<E>, early: Ready) -> Fresh<E> {
+        let read = if early.is_readable() { READABLE } else { 0 };
+        let write = if early.is_writable() { WRITABLE } else { 0 };
+        let early = AtomicU8::new(read | write);
         Fresh { watched, early }
     }
 
@@ -57,16 +64,22 @@ impl<E: AsFd> Fresh<E> {
         Poll::Ready(Ok(()))
     }
 
-    /// What of `interest` was there from the start and still is, as far as
-    /// anybody knows.
+    /// What of `interest` is there from the start, as far as anybody knows, if
+    /// nobody has asked before.
     fn early(&self, interest: Interest) -> Ready {
-        let mut early = self.early & interest.mask();
-        for (ready, interest) in [
-            (Ready::READABLE, Interest::READABLE),
-            (Ready::WRITABLE, Interest::WRITABLE),
+        let mut early = Ready::EMPTY;
+        for (flag, one, ready) in [
+            (READABLE, Interest::READABLE, Ready::READABLE),
+            (WRITABLE, Interest::WRITABLE, Ready::WRITABLE),
         ] {
-            if early.contains(ready) && self.watched.try_io(interest, || Ok(())).is_err() {
-                early = early - ready;
+            let is_asked = !(interest.mask() & ready).is_empty();
+            // Relaxed: the flag stands for itself; two who ask at once may
+            // both be told, or one of them waits.
+            if is_asked && self.early.load(Ordering::Relaxed) & flag != 0 {
+                self.early.fetch_and(!flag, Ordering::Relaxed);
+                if self.watched.try_io(one, || Ok(())).is_ok() {
+                    early |= ready;
+                }
             }
         }
         early

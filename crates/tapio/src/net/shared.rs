@@ -49,6 +49,10 @@ macro_rules! socket {
             }
         }
 
+        // A socket has no state of its own that a panic could leave halfway.
+        impl std::panic::UnwindSafe for $Socket {}
+        impl std::panic::RefUnwindSafe for $Socket {}
+
         impl std::fmt::Debug for $Socket {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.io.get().fmt(f)
