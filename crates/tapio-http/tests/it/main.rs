@@ -15,3 +15,4 @@ mod support;
 mod timeouts;
 mod unix;
 mod upgrade;
+mod websocket;
