@@ -52,6 +52,7 @@ impl Hot {
 }
 
 /// One fresh task id; `refill` takes a block of them.
+#[inline]
 pub(crate) fn next_id(refill: impl FnOnce() -> Range<u64>) -> u64 {
     HOT.with(|hot| {
         if hot.id_next.get() == hot.id_end.get() {
@@ -70,6 +71,7 @@ pub(crate) fn current_task() -> Option<Id> {
 }
 
 /// Marks this thread as running a task until the guard is dropped.
+#[inline]
 pub(crate) fn enter_task(id: Id) -> TaskGuard {
     TaskGuard {
         outer: HOT.with(|hot| hot.task.replace(id.get())),
@@ -86,6 +88,7 @@ impl Drop for TaskGuard {
     }
 }
 
+#[inline]
 pub(crate) fn with_budget<R>(f: impl FnOnce(&Cell<Budget>) -> R) -> R {
     HOT.with(|hot| f(&hot.budget))
 }
@@ -121,6 +124,7 @@ impl Drop for EnteredGuard {
 }
 
 /// Calls `f` with the worker that this thread is, if it is one.
+#[inline]
 pub(crate) fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
     let mut f = Some(f);
     let outcome = WORKER.try_with(|worker| {

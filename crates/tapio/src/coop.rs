@@ -8,9 +8,11 @@
 //! [`consume_budget`](crate::task::consume_budget).
 
 use std::cell::Cell;
+use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::context;
 
@@ -52,6 +54,7 @@ impl Drop for Spent {
 }
 
 /// Takes one unit. Pending, with the task woken, when none is left.
+#[inline]
 pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Spent> {
     context::with_budget(|budget| {
         let before = budget.get();
@@ -75,6 +78,7 @@ pub(crate) fn has_budget() -> bool {
 }
 
 /// Runs `f` with a full budget, as one poll of a task.
+#[inline]
 pub(crate) fn with_full<R>(f: impl FnOnce() -> R) -> R {
     with_cell(Budget::full(), f)
 }
@@ -119,6 +123,70 @@ impl<F: Future> Future for Unconstrained<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let future = self.project().future;
         with_unlimited(|| future.poll(cx))
+    }
+}
+
+/// One operation's unit of the budget, for futures made by hand; see
+/// [`poll_proceed`](crate::task::coop::poll_proceed).
+///
+/// Dropping it gives the unit back, unless progress was made.
+#[must_use]
+pub struct RestoreOnPending {
+    spent: Cell<Option<Spent>>,
+    /// The budget is the thread's own.
+    thread: PhantomData<*mut ()>,
+}
+
+impl RestoreOnPending {
+    /// The operation succeeded: the unit is spent for good.
+    pub fn made_progress(&self) {
+        if let Some(spent) = self.spent.take() {
+            spent.made_progress();
+        }
+    }
+}
+
+impl fmt::Debug for RestoreOnPending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestoreOnPending").finish_non_exhaustive()
+    }
+}
+
+/// Takes one unit of the budget for an operation that may make progress.
+/// `Pending`, with the task of `cx` woken, when none is left.
+pub fn poll_restorable(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
+    poll_proceed(cx).map(|spent| RestoreOnPending {
+        spent: Cell::new(Some(spent)),
+        thread: PhantomData,
+    })
+}
+
+/// Has a future spend one unit of the budget when it is done.
+///
+/// For futures that are ready at once more often than not and know nothing of
+/// the budget, as those of `tapio::sync`.
+pub fn cooperative<F: Future>(future: F) -> Coop<F> {
+    Coop { future }
+}
+
+pin_project_lite::pin_project! {
+    /// The future of [`cooperative`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Coop<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Coop<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let spent = ready!(poll_proceed(cx));
+        let output = ready!(self.project().future.poll(cx));
+        spent.made_progress();
+        Poll::Ready(output)
     }
 }
 

@@ -65,7 +65,11 @@ enum Kind {
 pub(crate) struct NoSchedule;
 
 impl Schedule for NoSchedule {
-    fn schedule(&self, task: Notified) {
+    type Door = ();
+
+    fn door(&self) {}
+
+    fn schedule((): (), task: Notified) {
         // Only an abort of a task that waits in line comes here; its
         // notification is in the queue already, so this cannot be another.
         drop(task);

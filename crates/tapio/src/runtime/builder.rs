@@ -34,6 +34,7 @@ type Callback = Arc<dyn Fn() + Send + Sync>;
 /// ```
 pub struct Builder {
     flavor: Flavor,
+    name: Option<String>,
     workers: Option<usize>,
     thread_name: Arc<dyn Fn() -> String + Send + Sync>,
     stack_bytes: Option<usize>,
@@ -65,6 +66,7 @@ impl Builder {
     fn new(flavor: Flavor) -> Builder {
         Builder {
             flavor,
+            name: None,
             workers: None,
             thread_name: Arc::new(|| "tapio-worker".into()),
             stack_bytes: None,
@@ -125,6 +127,18 @@ impl Builder {
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
         let name = name.into();
         self.thread_name = Arc::new(move || name.clone());
+        self
+    }
+
+    /// What the runtime is called, for [`Handle::name`].
+    ///
+    /// # Panics
+    /// When `name` is blank.
+    #[track_caller]
+    pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
+        let name = name.into();
+        assert!(!name.trim().is_empty(), "runtime name shouldn't be empty");
+        self.name = Some(name);
         self
     }
 
@@ -207,6 +221,29 @@ impl Builder {
         self
     }
 
+    /// How many readiness events a worker takes in at once. Taken for tokio's
+    /// sake and checked, no more: a driver here takes in all there are, of
+    /// which there can be no more than fit its ring.
+    ///
+    /// # Panics
+    /// When `capacity` is zero.
+    #[track_caller]
+    pub fn max_io_events_per_tick(&mut self, capacity: usize) -> &mut Self {
+        assert!(capacity > 0, "max_io_events_per_tick must be non-zero");
+        self
+    }
+
+    /// As [`Builder::max_io_events_per_tick`], for looks at the driver while
+    /// there is work.
+    ///
+    /// # Panics
+    /// When `capacity` is zero.
+    #[track_caller]
+    pub fn max_io_events_per_busy_tick(&mut self, capacity: usize) -> &mut Self {
+        assert!(capacity > 0, "max_io_events_per_busy_tick must be non-zero");
+        self
+    }
+
     /// Which driver to use; `TAPIO_DRIVER=ring|poll` decides when this does
     /// not. A ring that is refused falls back to readiness, and one log line
     /// says why.
@@ -231,6 +268,7 @@ impl Builder {
         let pool = Pool::new(self.pool_config(&handle_cell));
         let shared = Shared::new(
             Config {
+                name: self.name.clone(),
                 flavor: self.flavor,
                 seats,
                 driver,

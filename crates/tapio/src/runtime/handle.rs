@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::Location;
-use std::sync::Arc;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::sync::{Arc, MutexGuard};
 
 use super::{RuntimeFlavor, RuntimeMetrics};
 use crate::blocking;
@@ -46,10 +46,17 @@ pub struct TryCurrentError {
 /// Leaves the runtime again when dropped.
 #[must_use = "the runtime is left again at once when the guard is dropped"]
 pub struct EnterGuard<'a> {
+    /// Apart, so that the lifetime does not reach the guard's end: a runtime
+    /// may be shut down while a guard of it is alive.
+    _leave: Leave,
+    handle: PhantomData<&'a Handle>,
+}
+
+struct Leave {
     outer: Option<Handle>,
     depth: usize,
-    /// Tied to the thread, and to the handle.
-    lifetime: PhantomData<(&'a Handle, *const ())>,
+    /// What was entered is the thread's own.
+    thread: PhantomData<MutexGuard<'static, ()>>,
 }
 
 impl Handle {
@@ -88,6 +95,34 @@ impl Handle {
         }
     }
 
+    /// Spawns a task on the runtime that this thread is in, without counting
+    /// a handle.
+    #[track_caller]
+    pub(crate) fn spawn_on_current<F>(future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let at = Location::caller();
+        let mut future = Some(future);
+        let spawned = CURRENT.try_with(|current| {
+            let current = current.borrow();
+            let handle = current.handle.as_ref()?;
+            let future = future.take().expect("taken only here");
+            Some(handle.shared.spawn(future, Id::next(), at))
+        });
+        match spawned {
+            Ok(Some((handle, refused))) => {
+                if let Some(task) = refused {
+                    task.shut_down();
+                }
+                handle
+            }
+            // Says why.
+            _ => Handle::with_current(|_| unreachable!("no runtime was entered")),
+        }
+    }
+
     /// Enters the runtime on this thread until the guard is dropped: `spawn`
     /// and resources made meanwhile belong to it.
     ///
@@ -103,9 +138,12 @@ impl Handle {
             let mut current = current.borrow_mut();
             current.depth += 1;
             EnterGuard {
-                outer: current.handle.replace(self.clone()),
-                depth: current.depth,
-                lifetime: PhantomData,
+                _leave: Leave {
+                    outer: current.handle.replace(self.clone()),
+                    depth: current.depth,
+                    thread: PhantomData,
+                },
+                handle: PhantomData,
             }
         })
     }
@@ -117,7 +155,11 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.shared.spawn(future, Id::next(), Location::caller())
+        let (handle, refused) = self.shared.spawn(future, Id::next(), Location::caller());
+        if let Some(task) = refused {
+            task.shut_down();
+        }
+        handle
     }
 
     /// Runs a call that blocks on this runtime's pool for that.
@@ -160,6 +202,19 @@ impl Handle {
             Flavor::CurrentThread => RuntimeFlavor::CurrentThread,
             Flavor::MultiThread => RuntimeFlavor::MultiThread,
         }
+    }
+
+    /// The runtime's id.
+    #[must_use]
+    pub fn id(&self) -> super::Id {
+        super::Id::of(&self.shared)
+    }
+
+    /// The runtime's name, if [`Builder::name`](super::Builder::name) gave it
+    /// one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.shared.name()
     }
 
     /// Figures about this runtime.
@@ -213,7 +268,7 @@ fn enter_blocking() -> context::EnteredGuard {
     context::set_entered(Entered::Inside)
 }
 
-impl Drop for EnterGuard<'_> {
+impl Drop for Leave {
     fn drop(&mut self) {
         let outer = self.outer.take();
         let depth = self.depth;
@@ -282,6 +337,11 @@ impl fmt::Debug for EnterGuard<'_> {
         f.debug_struct("EnterGuard").finish_non_exhaustive()
     }
 }
+
+// A panic in a task is contained and shown to whoever joins it; what is in a
+// runtime is guarded by locks that no user code runs under.
+impl UnwindSafe for Handle {}
+impl RefUnwindSafe for Handle {}
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

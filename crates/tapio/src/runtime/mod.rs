@@ -2,6 +2,7 @@
 
 mod builder;
 mod handle;
+mod id;
 mod metrics;
 #[expect(clippy::module_inception, reason = "the type that the module is about")]
 mod runtime;
@@ -10,8 +11,9 @@ pub use tapio_driver::DriverKind;
 
 pub use self::builder::Builder;
 pub use self::handle::{EnterGuard, Handle, TryCurrentError};
+pub use self::id::Id;
 pub use self::metrics::RuntimeMetrics;
-pub use self::runtime::Runtime;
+pub use self::runtime::{Runtime, is_rt_shutdown_err};
 
 /// How a runtime runs its tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,10 @@ use crate::context::{self, Entered};
 use crate::scheduler::Flavor;
 use crate::task::JoinHandle;
 
+/// What an operation answers after its runtime was shut down: tokio's words,
+/// which programs look for.
+pub(crate) const SHUT_DOWN: &str = "A Tokio 1.x context was found, but it is being shutdown.";
+
 /// A runtime: workers, timers, sockets.
 ///
 /// Dropping it ends its tasks at their next await point and waits for blocking
@@ -137,6 +141,15 @@ impl Drop for Runtime {
             tracing::warn!("shutdown deadline passed: {threads} blocking calls still run");
         }
     }
+}
+
+/// Whether an error says that the runtime behind a resource was shut down.
+#[must_use]
+pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Other
+        && error
+            .get_ref()
+            .is_some_and(|cause| cause.source().is_none() && cause.to_string() == SHUT_DOWN)
 }
 
 impl fmt::Debug for Runtime {

@@ -40,6 +40,8 @@ pub(crate) struct Hooks {
 
 /// What a scheduler is built with.
 pub(crate) struct Config {
+    /// What the user calls this runtime.
+    pub(crate) name: Option<String>,
     pub(crate) flavor: Flavor,
     pub(crate) seats: usize,
     pub(crate) driver: Options,
@@ -115,6 +117,10 @@ impl Shared {
         self.config.flavor
     }
 
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.config.name.as_deref()
+    }
+
     pub(crate) fn is_io_enabled(&self) -> bool {
         self.config.is_io_enabled
     }
@@ -132,13 +138,14 @@ impl Shared {
         &self.kinds
     }
 
-    /// Spawns a task.
+    /// Spawns a task. When the runtime is shutting down the task comes back
+    /// as well, to be ended by the caller once it holds nothing.
     pub(crate) fn spawn<F>(
         self: &Arc<Self>,
         future: F,
         id: Id,
         at: &'static Location<'static>,
-    ) -> JoinHandle<F::Output>
+    ) -> (JoinHandle<F::Output>, Option<TaskRef>)
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
@@ -150,10 +157,17 @@ impl Shared {
                 .and_then(|worker| worker.seat())
         });
         let shard = shard.unwrap_or_else(|| id.get() as u32);
-        if self.owned.enter(shard as usize, owned) {
-            self.schedule(notified);
+        match self.owned.enter(shard as usize, owned) {
+            Ok(()) => {
+                Self::queue(self, notified);
+                (handle, None)
+            }
+            Err(refused) => (handle, Some(refused)),
         }
-        handle
+    }
+
+    fn queue(this: &Arc<Self>, task: Notified) {
+        <Arc<Shared> as Schedule>::schedule(this.door(), task);
     }
 
     /// A queue with its slot, for a worker that starts; `None` when as many
@@ -315,14 +329,36 @@ impl Shared {
     }
 }
 
+/// How a woken task gets into the queues from the waking thread.
+pub(crate) enum Door {
+    /// The thread is a worker of this runtime.
+    Here,
+    /// It is not.
+    There(Arc<Shared>),
+}
+
 impl Schedule for Arc<Shared> {
-    fn schedule(&self, task: Notified) {
-        context::with_worker(|worker| match worker {
-            Some(worker) if worker.belongs_to(self) && worker.seat().is_some() => {
-                worker.push_woken(task);
-            }
-            _ => self.push_remote(task),
+    type Door = Door;
+
+    fn door(&self) -> Door {
+        let is_here = context::with_worker(|worker| {
+            worker.is_some_and(|worker| worker.seat().is_some() && worker.belongs_to(self))
         });
+        if is_here {
+            Door::Here
+        } else {
+            Door::There(Arc::clone(self))
+        }
+    }
+
+    fn schedule(door: Door, task: Notified) {
+        match door {
+            Door::There(shared) => shared.push_remote(task),
+            Door::Here => context::with_worker(|worker| {
+                let worker = worker.expect("it was here when the door was opened");
+                worker.push_woken(task);
+            }),
+        }
     }
 
     fn release(&self, task: &TaskRef) -> Option<TaskRef> {

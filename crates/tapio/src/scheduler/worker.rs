@@ -30,7 +30,9 @@ pub(crate) struct Worker {
     core: Core,
     /// Where it works; `None` while it is relieved.
     seat: Cell<Option<u32>>,
-    tick: Cell<u32>,
+    /// Tasks to run until the next look at the driver, and at the inbox.
+    until_fair: Cell<u32>,
+    until_inbox: Cell<u32>,
     is_searching: Cell<bool>,
     /// Wakes come from the driver, in a batch: they keep their order.
     is_dispatching: Cell<bool>,
@@ -90,7 +92,8 @@ impl Worker {
             shared,
             core,
             seat: Cell::new(Some(seat)),
-            tick: Cell::new(0),
+            until_fair: Cell::new(0),
+            until_inbox: Cell::new(0),
             is_searching: Cell::new(false),
             is_dispatching: Cell::new(false),
             random: Cell::new(seat.wrapping_mul(0x9e37_79b9) | 1),
@@ -119,9 +122,7 @@ impl Worker {
     /// Now and then, however much work there is: looks at the driver and the
     /// timers.
     pub(super) fn keep_fair(&self, seat: u32) {
-        let tick = self.tick.get().wrapping_add(1);
-        self.tick.set(tick);
-        if tick % self.shared.config.event_interval == 0 {
+        if is_due(&self.until_fair, self.shared.config.event_interval) {
             self.dispatch(|wakes| self.shared.poll_driver(seat, wakes));
         }
     }
@@ -129,7 +130,7 @@ impl Worker {
     /// The next task that is this worker's own.
     pub(super) fn next_task(&self, seat: u32) -> Option<Notified> {
         let inbox = &self.shared.seat(seat).inbox;
-        if self.tick.get() % self.shared.config.inbox_interval == 0
+        if is_due(&self.until_inbox, self.shared.config.inbox_interval)
             && let Some(task) = inbox.pop()
         {
             return Some(task);
@@ -330,6 +331,17 @@ impl Worker {
         self.random.set(x);
         x
     }
+}
+
+/// Counts down to the next time; says whether that is now.
+fn is_due(until: &Cell<u32>, interval: u32) -> bool {
+    let left = until.get();
+    if left > 1 {
+        until.set(left - 1);
+        return false;
+    }
+    until.set(interval);
+    true
 }
 
 impl Core {

@@ -7,8 +7,8 @@
 //! - `stage`: exclusive to the thread that holds `RUNNING`; after `COMPLETE`,
 //!   exclusive to the join handle while `JOIN_INTEREST` is set, and to the
 //!   completing thread otherwise; to whoever frees the cell at last.
-//! - `join_waker`: exclusive to the join handle while `JOIN_WAKER` is unset;
-//!   readable by the completing thread while it is set.
+//! - `join_waker`: exclusive to the join handle while `JOIN_WAKER` is unset,
+//!   and to the completing thread while it is set.
 
 #![expect(
     unsafe_code,
@@ -31,8 +31,15 @@ use super::{Notified, TaskRef};
 
 /// Who queues a task when it is woken, and who keeps the list of all.
 pub(crate) trait Schedule: Send + Sync + 'static {
+    /// What it takes to queue a task from this thread without touching the
+    /// task any more: once queued, another thread may run and free it, and
+    /// the scheduler that lives in it.
+    type Door;
+
+    fn door(&self) -> Self::Door;
+
     /// Puts a woken task where it will be run.
-    fn schedule(&self, task: Notified);
+    fn schedule(door: Self::Door, task: Notified);
 
     /// The task is complete: takes it off the list that owns it. Gives back
     /// the list's reference, if the list still had it.
@@ -202,19 +209,11 @@ impl<F: Future, S: Schedule> Cell<F, S> {
     /// # Safety
     /// The caller completed the task and saw `JOIN_WAKER` set.
     pub(super) unsafe fn wake_join(&self) {
-        // SAFETY: while `JOIN_WAKER` is set nobody writes the field, and the
-        // handle, having set it, reads it only.
-        if let Some(waker) = unsafe { &*self.join_waker.get() } {
-            waker.wake_by_ref();
+        // SAFETY: from then on the field is the caller's alone: the handle
+        // takes `JOIN_WAKER` back before it touches the field, and can do so
+        // only while the task is not complete.
+        if let Some(waker) = unsafe { (*self.join_waker.get()).take() } {
+            waker.wake();
         }
-    }
-
-    /// Empties the join waker.
-    ///
-    /// # Safety
-    /// The handle is gone and `JOIN_WAKER` was unset by the caller.
-    pub(super) unsafe fn clear_join_waker(&self) {
-        // SAFETY: passed on to the caller.
-        unsafe { *self.join_waker.get() = None };
     }
 }

@@ -14,7 +14,8 @@ pub struct JoinError {
 
 enum Cause {
     Cancelled,
-    Panic(SyncPayload),
+    /// Boxed, so that a task's result is hardly larger than its output.
+    Panic(Box<SyncPayload>),
 }
 
 /// A panic's payload, which may be not `Sync`: it is only ever given out by
@@ -40,10 +41,10 @@ impl JoinError {
         });
         JoinError {
             id,
-            cause: Cause::Panic(SyncPayload {
+            cause: Cause::Panic(Box::new(SyncPayload {
                 message,
                 payload: parking_lot::Mutex::new(payload),
-            }),
+            })),
         }
     }
 

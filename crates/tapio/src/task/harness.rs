@@ -121,10 +121,6 @@ fn complete<F: Future, S: Schedule>(cell: &Cell<F, S>, header: NonNull<Header>) 
         Completed::WakeHandle => {
             // SAFETY: we completed it and JOIN_WAKER was set.
             unsafe { cell.wake_join() };
-            if state.return_join_waker() {
-                // SAFETY: the handle is gone, the field is ours.
-                unsafe { cell.clear_join_waker() };
-            }
         }
     }));
     // SAFETY: the running reference, which we own, becomes a `TaskRef`.
@@ -140,17 +136,11 @@ fn complete<F: Future, S: Schedule>(cell: &Cell<F, S>, header: NonNull<Header>) 
 }
 
 pub(super) unsafe fn schedule<F: Future, S: Schedule>(header: NonNull<Header>) {
-    // SAFETY: the module's contract. The notification's reference, counted by
-    // the caller, moves into the `Notified`; the scheduler's own queue may
-    // have it run and freed before `schedule` returns, so a second reference
-    // keeps the cell, and with it the scheduler, alive until then.
-    unsafe {
-        let cell = cell::<F, S>(header);
-        cell.header().state.add_reference();
-        let guard = TaskRef::from_raw(header);
-        cell.scheduler.schedule(Notified::from_raw(header));
-        drop(guard);
-    }
+    // SAFETY: the module's contract; the borrow of the cell ends here.
+    let door = unsafe { cell::<F, S>(header) }.scheduler.door();
+    // SAFETY: the notification's reference, counted by the caller, moves into
+    // the `Notified`.
+    S::schedule(door, unsafe { Notified::from_raw(header) });
 }
 
 pub(super) unsafe fn read_output<F: Future, S: Schedule>(header: NonNull<Header>, out: *mut ()) {

@@ -94,27 +94,22 @@ impl<T> JoinHandle<T> {
         if complete {
             return true;
         }
+        if has_waker && !header.state.take_join_waker() {
+            return true;
+        }
         // SAFETY: our reference keeps the cell alive; only an address.
         let field = unsafe { (header.vtable.join_waker)(self.task.as_raw()) };
-        if has_waker {
-            // SAFETY: while JOIN_WAKER is set the field is read by the
-            // completing thread and by us, and written by nobody.
-            let current = unsafe { &*field.as_ref().get() };
-            if current.as_ref().is_some_and(|old| old.will_wake(waker)) {
-                return false;
-            }
-            if !header.state.take_join_waker() {
-                return true;
-            }
-        }
-        let waker = waker.clone();
         // SAFETY: JOIN_WAKER is unset, so the field is ours alone.
-        let old = unsafe { (*field.as_ref().get()).replace(waker) };
+        let field = unsafe { &mut *field.as_ref().get() };
+        let old = match field {
+            Some(current) if current.will_wake(waker) => None,
+            _ => field.replace(waker.clone()),
+        };
         let set = header.state.set_join_waker();
         if !set {
-            // Completed in between: nobody will look at the field again.
-            // SAFETY: JOIN_WAKER is unset still.
-            drop(unsafe { (*field.as_ref().get()).take() });
+            // Completed in between, and JOIN_WAKER is unset still: nobody
+            // else will look at the field again.
+            *field = None;
         }
         drop(old);
         !set

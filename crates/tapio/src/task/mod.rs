@@ -32,7 +32,10 @@ pub use crate::coop::{Unconstrained, consume_budget, unconstrained};
 
 /// The cooperative budget, under tokio's names.
 pub mod coop {
-    pub use crate::coop::{Unconstrained, consume_budget, has_budget_remaining, unconstrained};
+    pub use crate::coop::{
+        Coop, RestoreOnPending, Unconstrained, consume_budget, cooperative, has_budget_remaining,
+        poll_restorable as poll_proceed, unconstrained,
+    };
 }
 
 /// Futures that this module's functions return.

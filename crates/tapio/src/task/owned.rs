@@ -25,20 +25,18 @@ impl OwnedTasks {
         }
     }
 
-    /// Enters a task. When the runtime is shutting down the task is ended
-    /// instead, and `false` is returned.
-    pub(crate) fn enter(&self, shard: usize, task: TaskRef) -> bool {
+    /// Enters a task. A list that was closed gives it back: it must be shut
+    /// down, which may run user code.
+    pub(crate) fn enter(&self, shard: usize, task: TaskRef) -> Result<(), TaskRef> {
         let index = shard % self.shards.len();
         let mut shard = self.shards[index].lock();
         if shard.is_closed {
-            drop(shard);
-            task.shut_down();
-            return false;
+            return Err(task);
         }
         let entry = shard.tasks.vacant_entry();
         task.header().set_owner(index as u32, entry.key() as u32);
         entry.insert(task);
-        true
+        Ok(())
     }
 
     /// Takes a task off the list and gives back the list's reference, unless
@@ -46,7 +44,7 @@ impl OwnedTasks {
     pub(crate) fn remove(&self, task: &TaskRef) -> Option<TaskRef> {
         let (shard, key) = task.header().owner();
         let mut shard = self.shards[shard as usize].lock();
-        // A task that was ended by `enter` has no key.
+        // A task that was refused by `enter` has no key.
         shard.tasks.try_remove(key as usize)
     }
 

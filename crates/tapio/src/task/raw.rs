@@ -28,6 +28,7 @@ unsafe impl Sync for TaskRef {}
 impl TaskRef {
     /// # Safety
     /// The caller owns one counted reference, which moves into the result.
+    #[inline]
     pub(super) unsafe fn from_raw(header: NonNull<Header>) -> TaskRef {
         TaskRef(header)
     }
@@ -40,6 +41,7 @@ impl TaskRef {
         self.0
     }
 
+    #[inline]
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: our reference keeps the cell alive, and the header is never
         // mutated but through atomics.
@@ -56,6 +58,7 @@ impl TaskRef {
     }
 
     /// Wakes the task.
+    #[inline]
     pub(crate) fn wake(&self) {
         match self.header().state.wake_by_ref() {
             Wake::Nothing => {}

@@ -35,7 +35,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Handle::with_current(|handle| handle.spawn(future))
+    Handle::spawn_on_current(future)
 }
 
 /// Runs a call that blocks on a thread kept for that.

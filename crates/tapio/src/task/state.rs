@@ -20,7 +20,8 @@
 //! - `JOIN_INTEREST`: a join handle exists. While it is set and `COMPLETE` is
 //!   set, the handle owns the output.
 //! - `JOIN_WAKER`: the join waker field is filled, and belongs to the
-//!   completing thread; while unset it belongs to the join handle.
+//!   completing thread, for good once `COMPLETE` is set; while unset it
+//!   belongs to the join handle.
 //!
 //! Above the bits: the number of references. The references that exist at the
 //! start are the owner list's, the first `Notified`'s and the join handle's.
@@ -96,7 +97,7 @@ pub(super) enum Completed {
     DropOutput,
     /// A handle without a waker: it will look.
     Nobody,
-    /// A handle with a waker.
+    /// A handle with a waker, which is the caller's to take.
     WakeHandle,
 }
 
@@ -107,6 +108,7 @@ impl State {
         ))
     }
 
+    #[inline]
     pub(super) fn start_poll(&self) -> StartPoll {
         self.update(|state| {
             debug_assert!(state & NOTIFIED != 0);
@@ -132,6 +134,7 @@ impl State {
         })
     }
 
+    #[inline]
     pub(super) fn end_poll(&self) -> EndPoll {
         self.update(|state| {
             debug_assert!(state & RUNNING != 0);
@@ -156,6 +159,7 @@ impl State {
     }
 
     /// The future is done with and its output is stored.
+    #[inline]
     pub(super) fn complete(&self) -> Completed {
         // AcqRel: releases the output to whoever reads COMPLETE with acquire
         // (`poll_join`, `set_join_waker`); acquires the join waker released by
@@ -171,17 +175,8 @@ impl State {
         }
     }
 
-    /// After the join waker was woken: gives its field back to the handle.
-    /// Says whether the handle is gone, so that the field is ours to empty.
-    pub(super) fn return_join_waker(&self) -> bool {
-        // AcqRel: releases our use of the waker to the handle's drop, and
-        // acquires the handle's last use.
-        let before = self.0.fetch_and(!JOIN_WAKER, Ordering::AcqRel);
-        debug_assert!(before & COMPLETE != 0 && before & JOIN_WAKER != 0);
-        before & JOIN_INTEREST == 0
-    }
-
     /// A waker that is kept.
+    #[inline]
     pub(super) fn wake_by_ref(&self) -> Wake {
         self.update(|state| {
             if state & COMPLETE != 0 {
@@ -197,6 +192,7 @@ impl State {
     }
 
     /// A waker that is consumed with its reference.
+    #[inline]
     pub(super) fn wake_by_value(&self) -> Wake {
         self.update(|state| {
             if state & (RUNNING | NOTIFIED | COMPLETE) == 0 {
@@ -237,6 +233,7 @@ impl State {
     }
 
     /// The handle goes away before anything else happened to the task.
+    #[inline]
     #[must_use]
     pub(super) fn drop_fresh_handle(&self) -> bool {
         let fresh = (3 * REF) | NOTIFIED | JOIN_INTEREST;
@@ -252,6 +249,7 @@ impl State {
             .is_ok()
     }
 
+    #[inline]
     pub(super) fn drop_handle(&self) -> HandleDropped {
         self.update(|state| {
             debug_assert!(state & JOIN_INTEREST != 0);
@@ -266,8 +264,7 @@ impl State {
             }
             let outcome = HandleDropped {
                 drop_output: true,
-                // While set, the completing thread has it and will see that
-                // there is no interest any more.
+                // While set, it is the completing thread's.
                 drop_waker: state & JOIN_WAKER == 0,
             };
             (Some(state & !JOIN_INTEREST), outcome)
@@ -275,6 +272,7 @@ impl State {
     }
 
     /// Hands the filled join waker to the task; `false` when it is complete.
+    #[inline]
     #[must_use]
     pub(super) fn set_join_waker(&self) -> bool {
         self.update(|state| {
@@ -301,6 +299,7 @@ impl State {
     }
 
     /// Whether it is complete, and whether a join waker is there.
+    #[inline]
     pub(super) fn join_view(&self) -> (bool, bool) {
         // Acquire pairs with the release in `complete`: the output is there.
         let state = self.0.load(Ordering::Acquire);
@@ -311,6 +310,7 @@ impl State {
         self.join_view().0
     }
 
+    #[inline]
     pub(super) fn add_reference(&self) {
         // Relaxed: a new reference comes from one that the caller holds.
         let before = self.0.fetch_add(REF, Ordering::Relaxed);
@@ -318,6 +318,7 @@ impl State {
     }
 
     /// Drops `count` references. Says whether they were the last.
+    #[inline]
     #[must_use]
     pub(super) fn drop_references(&self, count: usize) -> bool {
         // AcqRel: every use through a dropped reference happens before the
@@ -327,6 +328,7 @@ impl State {
         before / REF == count
     }
 
+    #[inline]
     fn update<T>(&self, mut change: impl FnMut(usize) -> (Option<usize>, T)) -> T {
         // AcqRel on success: each change publishes what its thread did to the
         // task and takes over what the previous holder did. Acquire on the

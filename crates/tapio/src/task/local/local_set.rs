@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::scene::{LocalEnterGuard, Scene};
 use crate::context;
 use crate::coop;
-use crate::runtime::Runtime;
+use crate::runtime::{Id, Runtime};
 use crate::task::JoinHandle;
 
 /// Tasks run at one poll of a set, before it gives way, as tokio has it.
@@ -96,6 +96,12 @@ impl LocalSet {
         F: Future,
     {
         RunUntil { set: self, future }.await
+    }
+
+    /// The set's id, which no runtime has either.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        Id::of(&self.scene.shared)
     }
 
     /// Calls `f` as the set, on a thread that must not be given away: tasks

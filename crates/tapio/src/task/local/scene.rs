@@ -116,8 +116,9 @@ impl Scene {
         F::Output: 'static,
     {
         let (owned, notified, handle) = new_task(future, Arc::clone(&self.shared), Id::next(), at);
-        if self.shared.owned.enter(0, owned) {
-            self.push(notified);
+        match self.shared.owned.enter(0, owned) {
+            Ok(()) => self.push(notified),
+            Err(refused) => refused.shut_down(),
         }
         handle
     }

@@ -91,9 +91,15 @@ impl LocalShared {
 }
 
 impl Schedule for Arc<LocalShared> {
-    fn schedule(&self, task: Notified) {
-        if let Err(task) = scene::push_if_polled(self, task) {
-            self.deliver(task);
+    type Door = Arc<LocalShared>;
+
+    fn door(&self) -> Arc<LocalShared> {
+        Arc::clone(self)
+    }
+
+    fn schedule(door: Arc<LocalShared>, task: Notified) {
+        if let Err(task) = scene::push_if_polled(&door, task) {
+            door.deliver(task);
         }
     }
 
