@@ -32,7 +32,8 @@ use crate::time::Instant;
 /// ```
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
-    interval_at(Instant::now(), period)
+    assert_period(period);
+    Interval::new(Timer::due(Instant::now()), period)
 }
 
 /// Ticks every `period`, the first time at `start`.
@@ -43,12 +44,13 @@ pub fn interval(period: Duration) -> Interval {
 /// As [`interval`].
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
+    assert_period(period);
+    Interval::new(Timer::new(start), period)
+}
+
+#[track_caller]
+fn assert_period(period: Duration) {
     assert!(!period.is_zero(), "`period` must be non-zero.");
-    Interval {
-        timer: Timer::new(start),
-        period,
-        behavior: MissedTickBehavior::default(),
-    }
 }
 
 /// Ticks, one period apart; see [`interval`].
@@ -60,6 +62,15 @@ pub struct Interval {
 }
 
 impl Interval {
+    fn new(timer: Timer, period: Duration) -> Interval {
+        let behavior = MissedTickBehavior::default();
+        Interval {
+            timer,
+            period,
+            behavior,
+        }
+    }
+
     /// Waits for the next tick and says for when it was planned.
     ///
     /// # Cancel safety
@@ -88,7 +99,7 @@ impl Interval {
 
     /// Makes the next tick come at once.
     pub fn reset_immediately(&mut self) {
-        self.reset_at(Instant::now());
+        self.timer.make_due(Instant::now());
     }
 
     /// Makes the next tick come `after` from now.

@@ -46,6 +46,14 @@ impl Timer {
         }
     }
 
+    /// A timer that is due from the start.
+    #[track_caller]
+    pub(super) fn due(deadline: Instant) -> Timer {
+        let mut timer = Timer::new(deadline);
+        timer.state = State::Elapsed;
+        timer
+    }
+
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -178,18 +186,30 @@ impl Timer {
         }
     }
 
+    /// Makes the timer due at once, and wakes whoever waits for it.
+    pub(super) fn make_due(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        let waker = self.leave();
+        self.state = State::Elapsed;
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Gives the timer another deadline, to be started by the next poll.
     pub(super) fn set_idle(&mut self, deadline: Instant) {
         self.deadline = deadline;
-        self.leave();
+        drop(self.leave());
     }
 
     /// Leaves the wheel.
     #[inline]
-    fn leave(&mut self) {
-        if let State::Registered { seat, key } = mem::replace(&mut self.state, State::Idle) {
-            let waker = self.handle.with_wheel(seat, |wheel| wheel.remove(key));
-            drop(waker);
+    fn leave(&mut self) -> Option<Waker> {
+        match mem::replace(&mut self.state, State::Idle) {
+            State::Registered { seat, key } => {
+                self.handle.with_wheel(seat, |wheel| wheel.remove(key))
+            }
+            State::Idle | State::Elapsed => None,
         }
     }
 }
@@ -197,7 +217,7 @@ impl Timer {
 impl Drop for Timer {
     #[inline]
     fn drop(&mut self) {
-        self.leave();
+        drop(self.leave());
     }
 }
 

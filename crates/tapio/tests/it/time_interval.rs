@@ -45,9 +45,22 @@ fn the_first_tick_comes_at_once() {
         runtime.block_on(async {
             let start = Instant::now();
             let mut interval = interval(PERIOD * 100_000);
-            let tick = interval.tick().await;
+            let tick = is_ready(&mut interval).await.expect("it is there");
             assert!(tick >= start && tick <= Instant::now(), "{kind}");
             assert_eq!(is_ready(&mut interval).await, None, "{kind}");
+            // Whoever waits already is woken.
+            let mut polls = 0;
+            poll_fn(|cx| {
+                polls += 1;
+                let tick = interval.poll_tick(cx);
+                if polls == 1 {
+                    assert!(tick.is_pending());
+                    interval.reset_immediately();
+                    return Poll::Pending;
+                }
+                tick.map(drop)
+            })
+            .await;
         });
     }
 }
