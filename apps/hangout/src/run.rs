@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tapio::net::TcpListener;
@@ -53,9 +54,10 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
         "hangout is open at http://{}/\n",
         browsable(address)
     ));
+    let (db, driver) = (config.db.display(), app.runtime.metrics().driver());
     say(&format!(
-        "  listening on {address}, database {}, ctrl-c stops\n",
-        config.db.display()
+        "  listening on {address}, database {db}, driver {driver}; ctrl-c stops
+"
     ));
 
     let connections = config.limits.connections;
@@ -71,7 +73,14 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
         // An error means that the sender is gone, and with it the reason to go on.
         async move { drop(stopping.wait_for(|stop| *stop).await) }
     };
-    let serving = tapio::spawn(serve::serve(listener, http::router(app), stopped, drain));
+    // A moment longer than the hub's own deadline: it must still know by name whom it cuts off.
+    let http_drain = drain + Duration::from_millis(50);
+    let serving = tapio::spawn(serve::serve(
+        listener,
+        http::router(app),
+        stopped,
+        http_drain,
+    ));
     let why = tapio::select! {
         signal = signals.wait() => Ok(signal),
         // It ends only by a panic while we have not asked it to.
@@ -83,12 +92,7 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
     let deadline = Instant::now() + drain;
     // Nobody listening would mean that all have stopped already.
     let _ = stop.send(true);
-    let served = serving
-        .await
-        .map_err(|error| format!("serving failed: {error}"))?;
-    let mut still_open = served
-        .map_err(|error| format!("serving failed: {error}"))?
-        .still_open;
+    let mut still_open = Vec::new();
     if timeout_at(deadline, hub.empty()).await.is_err() {
         still_open.extend(
             hub.names()
@@ -96,6 +100,14 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
                 .map(|name| format!("the chat of '{name}'")),
         );
     }
+    let served = serving
+        .await
+        .map_err(|error| format!("serving failed: {error}"))?;
+    still_open.extend(
+        served
+            .map_err(|error| format!("serving failed: {error}"))?
+            .still_open,
+    );
     announcer.abort();
     why?;
     store.stop().await;

@@ -5,14 +5,13 @@ use std::io;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use tapio::net::TcpListener;
-use tapio::sync::oneshot;
+use tapio_http::Activity;
 
 /// How serving ended.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// Each connection that was still open when the deadline passed, named as well as it can be.
+    /// Each HTTP connection that was still open when the deadline passed: peer, and what it did.
     pub(crate) still_open: Vec<String>,
 }
 
@@ -32,22 +31,18 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
     drain: Duration,
 ) -> io::Result<Report> {
-    // Chat frames are small and wanted at once. A socket that refuses the option still works.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let (stopping, stopped) = oneshot::channel();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        stop.await;
-        // Nobody listening means that serving has already ended.
-        let _ = stopping.send(());
-    });
-    let deadline = async {
-        if stopped.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        tapio::time::sleep(drain).await;
-    };
-    tapio::select! {
-        served = server.into_future() => served.map(|()| Report { still_open: Vec::new() }),
-        () = deadline => Ok(Report { still_open: vec!["HTTP connections".to_owned()] }),
-    }
+    let report = tapio_http::serve(listener, router)
+        // Chat frames are small and wanted at once.
+        .tcp_nodelay(true)
+        .with_graceful_shutdown(stop)
+        .drain_timeout(drain)
+        .await?;
+    // WebSockets say goodbye in their own protocol, and the hub knows them by name.
+    let open = report
+        .open
+        .iter()
+        .filter(|open| open.activity != Activity::Upgraded);
+    Ok(Report {
+        still_open: open.map(ToString::to_string).collect(),
+    })
 }

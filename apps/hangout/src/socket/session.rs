@@ -79,9 +79,11 @@ impl<'a> Session<'a> {
             Err(end) => end,
         };
         if matches!(end, End::Stopping) {
+            // Stays in the hub, which has to name those who do not hear the goodbye.
             self.settle().await;
+        } else {
+            self.app.hub.disconnect(self.id);
         }
-        self.app.hub.disconnect(self.id);
         self.wire.goodbye(end, &self.app.config.limits).await;
     }
 

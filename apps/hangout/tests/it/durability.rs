@@ -224,6 +224,10 @@ fn a_client_that_does_not_answer_is_not_waited_for_long() {
     let (status, took, printed) = server.wait();
     assert_eq!(status.code(), Some(0), "{printed}");
     assert!(took < Duration::from_secs(4), "took {took:?}");
+    assert!(
+        printed.contains("cut off after 1 s: the chat of 'Deaf'"),
+        "{printed}"
+    );
 }
 
 #[test]
