@@ -67,11 +67,21 @@ fn runtime(workers: usize, driver: DriverKind) -> Result<Runtime, String> {
     if workers > 0 {
         builder.worker_threads(workers);
     }
-    builder
+    let runtime = builder
         .enable_all()
         .driver(driver)
         .build()
-        .map_err(failed("building the runtime"))
+        .map_err(failed("building"))?;
+    // A refused ring falls back to readiness, which here has a row of its own.
+    let metrics = runtime.metrics();
+    if metrics.driver() != driver {
+        let reason = metrics.driver_refusal().unwrap_or_default();
+        return Err(format!(
+            "it runs on {:?} instead: {reason}",
+            metrics.driver()
+        ));
+    }
+    Ok(runtime)
 }
 
 fn serve(workers: usize, driver: DriverKind, server: &Server) -> Result<(), String> {

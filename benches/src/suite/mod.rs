@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         pin::go_first()?;
     }
     for section in sections {
-        let results = measure(section, &settings)?;
+        let results = measure(section, &settings);
         let text = table::section(section, &results, &settings);
         say(format_args!("{text}"));
         if !settings.quick && !args.flag("no-docs") {
@@ -119,7 +119,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Section>, String> {
     names.iter().map(find).collect()
 }
 
-fn measure(section: &Section, settings: &Settings) -> Result<Results, String> {
+fn measure(section: &Section, settings: &Settings) -> Results {
     let mut results = Results::begin();
     for case in section.cases {
         let peers: Vec<&Peer> = peers::ALL
@@ -130,7 +130,16 @@ fn measure(section: &Section, settings: &Settings) -> Result<Results, String> {
                 None => true,
             })
             .collect();
-        let case = fixed_rate(case, settings)?;
+        let case = match fixed_rate(case, settings) {
+            Ok(case) => case,
+            Err(reason) => {
+                let reason = format!("the rate could not be found: {reason}");
+                for peer in &peers {
+                    results.add(case.name, peer.name, Err(reason.clone()));
+                }
+                continue;
+            }
+        };
         for round in 1..=settings.rounds {
             for peer in &peers {
                 if results.failure(case.name, peer.name).is_some() {
@@ -150,7 +159,7 @@ fn measure(section: &Section, settings: &Settings) -> Result<Results, String> {
         }
         results.note(case.name, &case);
     }
-    Ok(results)
+    results
 }
 
 /// Turns "half of what the machine does" into a number, the same for all peers.

@@ -134,21 +134,25 @@ impl Part {
         }
     }
 
-    /// The panic message or last line that the process wrote to its errors.
+    /// Why the process failed, in its own words: its `error` line, else the message
+    /// of a panic, else the last line that it wrote to its errors.
     pub(crate) fn complaint(&mut self) -> Option<String> {
-        // Let the process finish its sentence: it is asked to end first.
+        // What it still had to say has been written once it has ended.
         self.end();
+        let said = self
+            .lines
+            .iter()
+            .find_map(|line| Some(line.strip_prefix("error ")?.to_owned()));
         let text = self
             .complaints
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
         let after_panic = text
             .lines()
             .skip_while(|line| !line.contains("panicked at"))
             .nth(1);
-        let found = after_panic.or_else(|| lines.next_back())?;
-        Some(found.trim().to_owned())
+        let last = || text.lines().rfind(|line| !line.trim().is_empty());
+        said.or_else(|| Some(after_panic.or_else(last)?.trim().to_owned()))
     }
 
     /// The process id.

@@ -34,7 +34,15 @@ pub(crate) fn run(peer: &Peer, case: &Case, settings: &Settings) -> Result<Figur
             );
             Part::start(&line)?.figures(secs)
         }
-        Kind::Idle => idle(peer, case),
+        Kind::Idle => {
+            let serve = format!(
+                "serve --peer {} --workload echo --bytes {} --memory",
+                peer.name, case.bytes
+            );
+            let mut server = Part::start(&serve)?;
+            let outcome = idle(&mut server, peer, case);
+            outcome.map_err(|reason| blamed(reason, &mut server))
+        }
         Kind::Echo => served(peer, "echo", case, secs, ""),
         Kind::Http => served(peer, "http", case, secs, "--http"),
         Kind::HttpClose => served(peer, "http", case, secs, "--http --close"),
@@ -85,20 +93,18 @@ fn served(
         load.push_str(&format!(" --rate {rate} --spin"));
     }
     let outcome = Part::start(&load)?.figures(secs);
-    // When the load failed, the server often knows better why.
-    outcome.map_err(|reason| match server.complaint() {
-        Some(complaint) => format!("{reason}; the server: {complaint}"),
-        None => reason,
-    })
+    outcome.map_err(|reason| blamed(reason, &mut server))
 }
 
-fn idle(peer: &Peer, case: &Case) -> Result<Figures, String> {
-    let bytes = case.bytes;
-    let serve = format!(
-        "serve --peer {} --workload echo --bytes {bytes} --memory",
-        peer.name
-    );
-    let mut server = Part::start(&serve)?;
+/// When the load failed, the server often knows better why.
+fn blamed(reason: String, server: &mut Part) -> String {
+    match server.complaint() {
+        Some(complaint) if complaint != reason => format!("{reason}; the server: {complaint}"),
+        _ => reason,
+    }
+}
+
+fn idle(server: &mut Part, peer: &Peer, case: &Case) -> Result<Figures, String> {
     let address = server.line("ready")?;
     let hold = |count: usize| -> Result<Part, String> {
         let mut part = Part::start(&format!("hold --addr {address} --conns {count}"))?;
@@ -117,7 +123,7 @@ fn idle(peer: &Peer, case: &Case) -> Result<Figures, String> {
     let own = if peer.can.contains(&"share-buffer") {
         0.0
     } else {
-        bytes as f64
+        case.bytes as f64
     };
     let mut figures = Figures::default();
     figures.set("heap_bytes", (heap - heap_before) / count - own);
