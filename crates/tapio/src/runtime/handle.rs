@@ -134,7 +134,12 @@ impl Handle {
     }
 
     pub(crate) fn enter_owned<'a>(&self) -> EnterGuard<'a> {
-        CURRENT.with(|current| {
+        self.try_enter_owned().expect(TORN_DOWN)
+    }
+
+    /// `None` when the thread is being torn down.
+    pub(crate) fn try_enter_owned<'a>(&self) -> Option<EnterGuard<'a>> {
+        let entered = CURRENT.try_with(|current| {
             let mut current = current.borrow_mut();
             current.depth += 1;
             EnterGuard {
@@ -145,7 +150,8 @@ impl Handle {
                 },
                 handle: PhantomData,
             }
-        })
+        });
+        entered.ok()
     }
 
     /// Spawns a task on this runtime.

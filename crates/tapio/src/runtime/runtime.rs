@@ -123,8 +123,9 @@ impl Drop for Runtime {
         match shared.flavor() {
             Flavor::MultiThread => shared.stop(),
             Flavor::CurrentThread => {
-                // Tasks are dropped inside their runtime, as they ran.
-                let _entered = self.handle.enter();
+                // Tasks are dropped inside their runtime, as they ran. Not so
+                // when the runtime is a thread-local value itself.
+                let _entered = self.handle.try_enter_owned();
                 shared.close_current();
             }
         }

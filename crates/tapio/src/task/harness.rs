@@ -53,7 +53,7 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> bo
     let waker = unsafe { borrowed_waker(header) };
     let mut cx = Context::from_waker(&waker);
     // SAFETY: `start_poll` gave us RUNNING.
-    let polled = catch_unwind(AssertUnwindSafe(|| unsafe { cell.poll(&mut cx) }));
+    let polled = catch_unwind(AssertUnwindSafe(|| unsafe { poll_or_drop(cell, &mut cx) }));
     let output = match polled {
         Ok(Poll::Pending) => match state.end_poll() {
             EndPoll::Idle => return false,
@@ -74,18 +74,43 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> bo
         Err(payload) => Err(JoinError::panic(cell.header().id, payload)),
     };
     // A future whose drop panics loses its output: that panic is the result.
-    let stored = catch_unwind(AssertUnwindSafe(|| {
+    let ended = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: we still hold RUNNING.
         unsafe { cell.clear() };
+        output
     }));
-    let output = match stored {
-        Ok(()) => output,
-        Err(payload) => Err(JoinError::panic(cell.header().id, payload)),
-    };
+    let output = ended.unwrap_or_else(|payload| Err(JoinError::panic(cell.header().id, payload)));
     // SAFETY: as above; the stage is empty, so nothing is dropped here.
     unsafe { cell.store(output) };
     complete(cell, header);
     false
+}
+
+/// Polls the future. One that panics is dropped while the panic unwinds, so
+/// that its destructors see one.
+///
+/// # Safety
+/// The caller holds RUNNING, and the future was not dropped.
+unsafe fn poll_or_drop<F: Future, S: Schedule>(
+    cell: &Cell<F, S>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    struct Unwinding<'a, F: Future, S: Schedule>(Option<&'a Cell<F, S>>);
+
+    impl<F: Future, S: Schedule> Drop for Unwinding<'_, F, S> {
+        fn drop(&mut self) {
+            if let Some(cell) = self.0 {
+                // SAFETY: the poll has ended and `RUNNING` is held still.
+                unsafe { cell.clear() };
+            }
+        }
+    }
+
+    let mut unwinding = Unwinding(Some(cell));
+    // SAFETY: passed on to the caller.
+    let polled = unsafe { cell.poll(cx) };
+    unwinding.0 = None;
+    polled
 }
 
 /// Drops the future and stores why.
