@@ -1,15 +1,21 @@
 //! Which driver runs, decided at run time.
 
+use std::env::VarError;
 use std::fmt;
 use std::io;
 
-use crate::contract::{Driver, DriverKind};
+use crate::contract::{Driver, DriverKind, named};
 use crate::poll::PollDriver;
 use crate::ring::{Ability, RingDriver};
 
 /// Entries of a ring. Small, since locked memory is counted per user: 256
 /// entries let some two hundred rings share the usual 8 MiB.
 const RING_ENTRIES: u32 = 256;
+
+/// Names the driver to try.
+const DRIVER: &str = "TAPIO_DRIVER";
+/// Lists abilities to do without.
+const WITHOUT: &str = "TAPIO_RING_WITHOUT";
 
 /// What a driver is opened with.
 #[derive(Clone, Debug)]
@@ -57,8 +63,9 @@ impl fmt::Display for Refusal {
 /// # Errors
 /// When not even readiness is to be had: no descriptors or no memory left.
 pub fn open(options: &Options) -> io::Result<Chosen> {
-    let mut refusal = None;
-    if options.prefer != Some(DriverKind::Poll) {
+    let refusal = if options.prefer == Some(DriverKind::Poll) {
+        None
+    } else {
         match RingDriver::new(options.ring_entries, &options.without) {
             Ok(driver) => {
                 return Ok(Chosen {
@@ -66,11 +73,18 @@ pub fn open(options: &Options) -> io::Result<Chosen> {
                     refusal: None,
                 });
             }
-            Err(why) => refusal = Some(Refusal(why.to_string())),
+            Err(why) => Some(Refusal(why.to_string())),
         }
-    }
+    };
+    let driver = PollDriver::new().map_err(|error| match &refusal {
+        Some(refusal) => named(
+            &format!("no driver: io_uring was refused ({refusal}), and so was epoll"),
+            error,
+        ),
+        None => named("no driver: epoll was refused", error),
+    })?;
     Ok(Chosen {
-        driver: Box::new(PollDriver::new()?),
+        driver: Box::new(driver),
         refusal,
     })
 }
@@ -83,21 +97,32 @@ impl Options {
     /// # Errors
     /// When a variable holds anything else.
     pub fn read_environment(&mut self) -> io::Result<()> {
-        let invalid = |name: &str, why: String| {
-            io::Error::new(io::ErrorKind::InvalidInput, format!("{name}: {why}"))
-        };
-        if let (None, Ok(name)) = (self.prefer, std::env::var("TAPIO_DRIVER")) {
+        if self.prefer.is_none()
+            && let Some(name) = variable(DRIVER)?
+        {
             let kind = name.parse::<DriverKind>();
-            self.prefer = Some(kind.map_err(|why| invalid("TAPIO_DRIVER", why.to_string()))?);
+            self.prefer = Some(kind.map_err(|why| invalid(DRIVER, &why.to_string()))?);
         }
-        if let Ok(names) = std::env::var("TAPIO_RING_WITHOUT") {
+        if let Some(names) = variable(WITHOUT)? {
             for name in names.split(',').filter(|name| !name.is_empty()) {
-                let ability = name
-                    .parse()
-                    .map_err(|why| invalid("TAPIO_RING_WITHOUT", why))?;
-                self.without.push(ability);
+                let ability = name.parse::<Ability>();
+                self.without
+                    .push(ability.map_err(|why| invalid(WITHOUT, &why))?);
             }
         }
         Ok(())
     }
+}
+
+/// An environment variable that is set, which must be text.
+fn variable(name: &str) -> io::Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(text) => Ok(Some(text)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(bytes)) => Err(invalid(name, &format!("{bytes:?} is no text"))),
+    }
+}
+
+fn invalid(name: &str, why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("{name}: {why}"))
 }

@@ -103,14 +103,16 @@ pub trait Driver: Send + fmt::Debug {
 
     /// Sleeps until something is reported, somebody unparks it or `limit` is
     /// reached, and puts whoever waited for what happened into `wakes`. The
-    /// only place where a worker sleeps.
+    /// only place where a worker sleeps. A signal may end it as well, so that
+    /// it returns for no reason that the owner can see.
     ///
     /// # Errors
     /// What the kernel answers, other than interruption and timeout.
     fn park(&mut self, limit: Limit, wakes: &mut Wakes) -> io::Result<()>;
 
     /// Ends every kernel operation, tells every waiter, and closes what the
-    /// driver holds. Later calls of the remote's `arm` fail.
+    /// driver holds. Later calls of the remote's `arm` fail. A driver that is
+    /// dropped does this by itself.
     fn shut_down(&mut self, wakes: &mut Wakes);
 }
 
@@ -142,6 +144,12 @@ pub trait Remote: Send + Sync + fmt::Debug {
     /// How many kernel operations and registrations are alive, for tests and
     /// metrics that look for leaks.
     fn live(&self) -> usize;
+}
+
+/// An error that says which step it came from.
+pub(crate) fn named(step: &str, error: impl Into<io::Error>) -> io::Error {
+    let error = error.into();
+    io::Error::new(error.kind(), format!("{step}: {error}"))
 }
 
 /// The error for anything asked of a driver that was shut down.

@@ -197,10 +197,6 @@ impl Interest {
 
     /// Both interests together.
     #[must_use]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "tokio's name, and usable in constants"
-    )]
     pub const fn add(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)
     }

@@ -256,8 +256,13 @@ impl Source {
     /// must now be asked to watch `direction`.
     #[must_use = "a direction that is not armed is never reported again"]
     pub fn clear(&self, event: Event, direction: Direction) -> bool {
-        let open = Ready::READABLE | Ready::WRITABLE | Ready::PRIORITY | Ready::ERROR;
-        let gone = u32::from((event.ready & direction.mask() & open).bits());
+        // What comes with data, rather than with a close, can go again. Reports
+        // of urgent data and of errors come with those for reading.
+        let open = match direction {
+            Direction::Read => Ready::READABLE | Ready::PRIORITY | Ready::ERROR,
+            Direction::Write => Ready::WRITABLE,
+        };
+        let gone = u32::from((event.ready & open).bits());
         let assumed = direction.assumed();
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
@@ -315,7 +320,10 @@ impl Source {
     ) -> std::io::Result<()> {
         let outcome = self.home.get_or_init(home).arm(self, direction);
         if outcome.is_err() {
-            self.disarmed(direction, &mut Wakes::default());
+            // Whoever began to wait meanwhile relied on this attempt.
+            let mut wakes = Wakes::default();
+            self.disarmed(direction, &mut wakes);
+            wakes.wake_all();
         }
         outcome
     }

@@ -1,10 +1,14 @@
 //! Any thread may wake a driver's owner.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
+
+use crate::contract::named;
 
 const AWAKE: u8 = 0;
 const PARKED: u8 = 1;
@@ -22,16 +26,21 @@ const NOTIFIED: u8 = 2;
 #[derive(Debug)]
 pub(crate) struct Wake {
     state: AtomicU8,
-    event: OwnedFd,
+    /// `None` once the driver is shut down: those who unpark may live on.
+    event: Mutex<Option<Arc<OwnedFd>>>,
 }
 
 impl Wake {
-    pub(crate) fn new() -> io::Result<Wake> {
-        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Wake {
+    /// The alarm, and the descriptor by which the owner hears it.
+    pub(crate) fn new() -> io::Result<(Wake, Arc<OwnedFd>)> {
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| named("eventfd", error))?;
+        let event = Arc::new(event);
+        let wake = Wake {
             state: AtomicU8::new(AWAKE),
-            event,
-        })
+            event: Mutex::new(Some(Arc::clone(&event))),
+        };
+        Ok((wake, event))
     }
 
     /// Whether the owner may sleep: nobody unparked it since its last park.
@@ -52,16 +61,17 @@ impl Wake {
 
     pub(crate) fn unpark(&self) {
         // AcqRel: releases the caller's work to `begin_park` and `end_park`.
-        if self.state.swap(NOTIFIED, Ordering::AcqRel) == PARKED {
+        if self.state.swap(NOTIFIED, Ordering::AcqRel) == PARKED
+            && let Some(event) = &*self.event.lock()
+        {
             // A full counter (2^64 - 2 unparks) is the only way to fail, and
             // it still leaves the descriptor readable.
-            let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+            let _ = rustix::io::write(event, &1u64.to_ne_bytes());
         }
     }
-}
 
-impl AsFd for Wake {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
+    /// Nobody sleeps here any more.
+    pub(crate) fn close(&self) {
+        drop(self.event.lock().take());
     }
 }

@@ -8,19 +8,22 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::event::{Timespec, epoll};
 use slab::Slab;
 
-use crate::contract::{Limit, gone};
+use crate::contract::{Limit, gone, named};
 use crate::ready::Ready;
 use crate::source::{Direction, Source};
 use crate::wakes::Wakes;
 
 /// How many events one system call fetches.
 const BATCH: usize = 256;
+/// The longest wait: beyond 2^31 ms it takes `epoll_pwait2`, which kernels
+/// before 5.11 and many a filter refuse.
+const WAIT_MAX: Duration = Duration::from_secs(1_000_000);
 /// The key of the alarm, which has no source.
 const ALARM: u64 = u64::MAX;
 
@@ -46,7 +49,9 @@ pub(crate) struct Events {
 
 impl Epoll {
     pub(crate) fn new() -> io::Result<Epoll> {
-        let fd = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        let fd = epoll::create(epoll::CreateFlags::CLOEXEC)
+            .map_err(|error| named("epoll_create", error))?;
+        let fd = Arc::new(fd);
         Ok(Epoll {
             registry: Mutex::new(Registry {
                 fd: Some(fd),
@@ -205,8 +210,9 @@ pub(crate) fn timeout(limit: Limit) -> Option<Timespec> {
         Limit::Forever => None,
         Limit::Until(moment) => {
             let left = moment.saturating_duration_since(Instant::now());
+            let left = left.min(WAIT_MAX);
             Some(Timespec {
-                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+                tv_sec: left.as_secs().try_into().expect("it is bounded"),
                 tv_nsec: left.subsec_nanos().into(),
             })
         }

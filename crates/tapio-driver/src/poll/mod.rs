@@ -33,9 +33,9 @@ struct PollRemote {
 
 impl PollDriver {
     pub(crate) fn new() -> io::Result<PollDriver> {
-        let wake = Wake::new()?;
+        let (wake, alarm) = Wake::new()?;
         let epoll = Epoll::new()?;
-        let events = epoll.watch_alarm(wake.as_fd())?;
+        let events = epoll.watch_alarm(alarm.as_fd())?;
         Ok(PollDriver {
             remote: Arc::new(PollRemote { epoll, wake }),
             events,
@@ -72,6 +72,16 @@ impl Driver for PollDriver {
     fn shut_down(&mut self, wakes: &mut Wakes) {
         self.events.close();
         self.remote.epoll.shut_down(wakes);
+        self.remote.wake.close();
+    }
+}
+
+impl Drop for PollDriver {
+    fn drop(&mut self) {
+        // Sources and their driver hold each other until it is shut down.
+        let mut wakes = Wakes::default();
+        self.shut_down(&mut wakes);
+        wakes.wake_all();
     }
 }
 

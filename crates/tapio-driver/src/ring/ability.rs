@@ -21,8 +21,8 @@ pub enum Ability {
     DeferTaskrun,
     /// `POLL_ADD`, as an operation.
     PollAdd,
-    /// `POLL_REMOVE`, as an operation.
-    PollRemove,
+    /// `ASYNC_CANCEL`, as an operation.
+    AsyncCancel,
     /// A `POLL_ADD` that reports again and again (Linux 5.13).
     MultishotPoll,
 }
@@ -36,7 +36,7 @@ impl Ability {
         Ability::QuietSuccess,
         Ability::DeferTaskrun,
         Ability::PollAdd,
-        Ability::PollRemove,
+        Ability::AsyncCancel,
         Ability::MultishotPoll,
     ];
 
@@ -50,7 +50,7 @@ impl Ability {
             Ability::QuietSuccess => "quiet-success",
             Ability::DeferTaskrun => "defer-taskrun",
             Ability::PollAdd => "poll-add",
-            Ability::PollRemove => "poll-remove",
+            Ability::AsyncCancel => "async-cancel",
             Ability::MultishotPoll => "multishot-poll",
         }
     }

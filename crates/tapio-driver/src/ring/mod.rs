@@ -60,10 +60,10 @@ impl RingDriver {
     pub(crate) fn new(entries: u32, without: &[Ability]) -> Result<RingDriver, RingRefusal> {
         probe(without)?;
         let other = |error: io::Error| RingRefusal::new("its descriptors", error);
-        let wake = Wake::new().map_err(other)?;
+        let (wake, alarm) = Wake::new().map_err(other)?;
         let epoll = Epoll::new().map_err(other)?;
         let (events, unheld) = epoll.events();
-        let submission = Submission::new(entries, wake.as_fd(), unheld.as_fd())?;
+        let submission = Submission::new(entries, alarm.as_fd(), unheld.as_fd())?;
         Ok(RingDriver {
             remote: Arc::new(RingRemote {
                 submission,
@@ -141,6 +141,16 @@ impl Driver for RingDriver {
         self.remote.submission.shut_down(wakes);
         self.events.close();
         self.remote.epoll.shut_down(wakes);
+        self.remote.wake.close();
+    }
+}
+
+impl Drop for RingDriver {
+    fn drop(&mut self) {
+        // Sources and their driver hold each other until it is shut down.
+        let mut wakes = Wakes::default();
+        self.shut_down(&mut wakes);
+        wakes.wake_all();
     }
 }
 

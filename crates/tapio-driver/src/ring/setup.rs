@@ -104,8 +104,8 @@ pub(crate) fn probe(without: &[Ability]) -> Result<(), RingRefusal> {
     let operations = [
         (known.is_supported(opcode::PollAdd::CODE), Ability::PollAdd),
         (
-            known.is_supported(opcode::PollRemove::CODE),
-            Ability::PollRemove,
+            known.is_supported(opcode::AsyncCancel::CODE),
+            Ability::AsyncCancel,
         ),
     ];
     for (there, ability) in features.into_iter().chain(operations) {
@@ -113,23 +113,29 @@ pub(crate) fn probe(without: &[Ability]) -> Result<(), RingRefusal> {
             return Err(RingRefusal::lacks(ability));
         }
     }
-    match multishot_poll_works(&queues) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(RingRefusal::lacks(Ability::MultishotPoll)),
-        Err(error) => Err(RingRefusal::new("io_uring_enter", error)),
+    if multishot_poll_works(&queues)? {
+        Ok(())
+    } else {
+        Err(RingRefusal::lacks(Ability::MultishotPoll))
     }
 }
 
 /// Whether a poll operation reports and stays armed. This also finds a filter
 /// that allows setup but not entering.
-fn multishot_poll_works(queues: &Queues) -> io::Result<bool> {
-    let event = eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+fn multishot_poll_works(queues: &Queues) -> Result<bool, RingRefusal> {
+    let event = eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+        .map_err(|error| RingRefusal::new("eventfd", error.into()))?;
     let poll = opcode::PollAdd::new(types::Fd(event.as_raw_fd()), POLLIN).multi(true);
     if !queues.push(&poll.build()) {
         return Ok(false);
     }
-    queues.enter(1, None)?;
-    let mut armed = false;
-    queues.reap(|entry| armed = entry.result() > 0 && cqueue::more(entry.flags()));
-    Ok(armed)
+    let mut armed = None;
+    while armed.is_none() {
+        // A signal may end the wait before anything is there.
+        queues
+            .enter(1, None)
+            .map_err(|error| RingRefusal::new("io_uring_enter", error))?;
+        queues.reap(|entry| armed = Some(entry.result() > 0 && cqueue::more(entry.flags())));
+    }
+    Ok(armed == Some(true))
 }

@@ -38,6 +38,10 @@ const WRITE_FLAGS: u32 = 0x004;
 /// cancel. It takes microseconds; the bound is for a kernel that is broken.
 const CANCEL_LIMIT: Duration = Duration::from_secs(1);
 
+/// How many completions the kernel does in one call, unless it is to wait for
+/// more (its `IO_LOCAL_TW_DEFAULT_MAX`).
+const DEFERRED_BATCH: usize = 20;
+
 /// No thread: the ring is not enabled yet.
 const NOBODY: u64 = 0;
 
@@ -187,7 +191,7 @@ impl Submission {
         }
         if self.is_owner() {
             // What the kernel refuses now, it is asked again at the next park.
-            let _ = state.submit();
+            let _ = state.submit_and_finish();
             return false;
         }
         true
@@ -294,6 +298,25 @@ impl State {
         }
     }
 
+    /// [`State::submit`], and has the kernel complete all that is deferred: it
+    /// does so in order and in batches of [`DEFERRED_BATCH`], so what was just
+    /// submitted comes last.
+    fn submit_and_finish(&mut self) -> io::Result<()> {
+        self.submit()?;
+        let Some(queues) = &self.queues else {
+            return Ok(());
+        };
+        // Each watch has one report to complete at most; those that arrive
+        // meanwhile need not be waited for.
+        for _ in 0..=self.watches.len() / DEFERRED_BATCH {
+            if !queues.has_deferred() {
+                break;
+            }
+            queues.enter(0, None)?;
+        }
+        Ok(())
+    }
+
     fn watch_own(&mut self) {
         for (fd, key) in self.own {
             self.push(poll(fd, 0x001, key));
@@ -382,8 +405,11 @@ fn poll(fd: RawFd, flags: u32, key: u64) -> squeue::Entry {
         .user_data(key)
 }
 
+/// Ends the operation with `key`. Not `PollRemove`: that leaves a poll alone
+/// which has something to report at that moment, and says so in a completion
+/// that nobody could act upon in time.
 fn removal(key: u64) -> squeue::Entry {
-    opcode::PollRemove::new(key)
+    opcode::AsyncCancel::new(key)
         .build()
         .flags(squeue::Flags::SKIP_SUCCESS)
         .user_data(IGNORED)

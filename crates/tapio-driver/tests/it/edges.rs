@@ -14,10 +14,9 @@ use crate::rig::{Bell, Line, Rig, each_lane, is_ready};
 #[test]
 fn what_is_ready_when_armed_is_reported() {
     each_lane(|rig, lane| {
-        let line = Line::new(lane);
-        line.send();
-        let (reader, writer) = (Bell::new(), Bell::new());
-        for (bell, direction) in [(&reader, Direction::Read), (&writer, Direction::Write)] {
+        for direction in Direction::BOTH {
+            let (line, bell) = (Line::new(lane), Bell::new());
+            line.send();
             rig.arm(&line.source, direction);
             assert!(bell.wait(&line.source, direction).is_pending());
             rig.park_until("it is reported", || line.is_ready(direction));

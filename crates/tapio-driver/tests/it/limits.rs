@@ -45,8 +45,8 @@ fn a_deadline_beyond_the_kernels_reach_still_sleeps() {
         let mut rig = Rig::open(kind);
         // 2^63 ns are 292 years, 2^31 ms are 25 days.
         for years in [1, 280, 300, 10_000_000] {
-            let waker = wake_after(&rig.remote, Duration::from_millis(20));
             let begin = Instant::now();
+            let waker = wake_after(&rig.remote, Duration::from_millis(20));
             let far = begin + Duration::from_secs(years * 365 * 86_400);
             rig.park(Limit::Until(far));
             assert!(

@@ -5,9 +5,9 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use tapio_driver::{Direction, Limit};
+use tapio_driver::{Direction, Limit, Wakes};
 
-use crate::rig::{Bell, LANES, Line, PATIENCE, Rig, each_driver, each_lane};
+use crate::rig::{Bell, LANES, Line, PATIENCE, Rig, each_driver, each_lane, wait_until};
 
 #[test]
 fn two_drivers_in_one_thread_keep_apart() {
@@ -48,6 +48,7 @@ fn each_park_on_another_thread() {
             // the next attempt then asks anew, wherever it is made.
             thread::scope(|scope| {
                 scope.spawn(|| {
+                    rig.occupy();
                     let event = line.source.event(Direction::Read.mask());
                     if line.source.clear(event, Direction::Read) {
                         let remote = || Arc::clone(&rig.remote);
@@ -59,6 +60,7 @@ fn each_park_on_another_thread() {
                 });
             });
             line.send();
+            rig.occupy();
             rig.park_until("the byte is reported", || line.is_ready(Direction::Read));
             assert!(bell.rings() >= round, "round {round} on {lane:?}");
             line.take();
@@ -72,14 +74,15 @@ fn an_owner_that_has_ended_leaves_nothing_behind() {
         let mut line = Line::new(lane);
         thread::scope(|scope| {
             scope.spawn(|| {
+                rig.occupy();
                 rig.arm(&line.source, Direction::Read);
                 rig.settle();
             });
         });
         line.close();
-        rig.settle();
-        assert!(line.is_closed_for_peer());
-        assert_eq!(rig.remote.live(), 0);
+        rig.occupy();
+        rig.drain("at the end");
+        wait_until("the peer sees it closed", || line.is_closed_for_peer());
         // The alarm works for the new owner.
         let remote = Arc::clone(&rig.remote);
         let other = thread::spawn(move || remote.unpark());
@@ -120,6 +123,7 @@ fn a_former_owner_that_lives_on_keeps_nothing_back() {
                 }
             });
             let (mut rig, mut line) = take.recv().expect("the former owner hands over");
+            rig.occupy();
             for _ in 0..5 {
                 line.send();
                 rig.park_until("a byte is reported", || line.is_ready(Direction::Read));
@@ -128,11 +132,8 @@ fn a_former_owner_that_lives_on_keeps_nothing_back() {
                 unpark_from_elsewhere(&mut rig);
             }
             line.close();
-            let limit = Instant::now() + PATIENCE;
-            while !line.is_closed_for_peer() {
-                assert!(Instant::now() < limit, "never closed: {busy:?}, {lane:?}");
-                rig.park(Limit::NoWait);
-            }
+            rig.settle();
+            wait_until("the peer sees it closed", || line.is_closed_for_peer());
             rig.shut_down();
             assert_eq!(rig.remote.live(), 0);
             go_on.store(true, Ordering::Release);
@@ -143,10 +144,17 @@ fn a_former_owner_that_lives_on_keeps_nothing_back() {
 }
 
 fn unpark_from_elsewhere(rig: &mut Rig) {
-    let remote = Arc::clone(&rig.remote);
-    let other = thread::spawn(move || remote.unpark());
-    while !other.is_finished() {
-        rig.park_for(PATIENCE);
-    }
-    other.join().expect("the other thread lives");
+    let (is_called, remote) = (AtomicBool::new(false), Arc::clone(&rig.remote));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            is_called.store(true, Ordering::Release);
+            remote.unpark();
+        });
+        let limit = Limit::Until(Instant::now() + PATIENCE);
+        while !is_called.load(Ordering::Acquire) {
+            rig.driver
+                .park(limit, &mut Wakes::default())
+                .expect("a park succeeds");
+        }
+    });
 }

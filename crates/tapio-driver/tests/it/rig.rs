@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -16,21 +15,26 @@ use tapio_driver::{
     Direction, Driver, DriverKind, Event, Lane, Limit, Options, Remote, Source, Wakes, open,
 };
 
+use crate::child::BEGINNING;
+
 /// Far longer than anything here takes, and short enough to wait for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const LANES: [Lane; 2] = [Lane::Stream, Lane::Unheld];
 
 /// Runs a test on each driver, the second even when the first has failed, and
-/// says which driver it was.
-pub(crate) fn each_driver(test: impl Fn(DriverKind)) {
+/// says which driver it was. Each runs on a thread of its own, since a thread
+/// that has ended a ring may find its next wait interrupted.
+pub(crate) fn each_driver(test: impl Fn(DriverKind) + Sync) {
+    let _no_child = BEGINNING.read();
     let mut failures = String::new();
     for kind in [DriverKind::Ring, DriverKind::Poll] {
         if !is_there(kind) {
             continue;
         }
         let _hang = Watchdog::start(kind);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(kind))) {
+        let outcome = thread::scope(|scope| scope.spawn(|| test(kind)).join());
+        if let Err(panic) = outcome {
             let _ = write!(failures, "\non the {kind} driver: {}", message(&*panic));
         }
     }
@@ -38,7 +42,7 @@ pub(crate) fn each_driver(test: impl Fn(DriverKind)) {
 }
 
 /// [`each_driver`], with an open driver, once for each lane.
-pub(crate) fn each_lane(test: impl Fn(&mut Rig, Lane)) {
+pub(crate) fn each_lane(test: impl Fn(&mut Rig, Lane) + Sync) {
     each_driver(|kind| {
         for lane in LANES {
             test(&mut Rig::open(kind), lane);
@@ -122,11 +126,18 @@ impl Rig {
     pub(crate) fn open_with(options: &Options) -> Rig {
         let chosen = open(options).expect("a driver opens");
         let remote = chosen.driver.remote();
-        Rig {
+        let mut rig = Rig {
             driver: chosen.driver,
             remote,
             wakes: Wakes::default(),
-        }
+        };
+        rig.occupy();
+        rig
+    }
+
+    /// Makes the calling thread the owner.
+    pub(crate) fn occupy(&mut self) {
+        self.driver.occupy().expect("a thread takes it over");
     }
 
     /// Parks once, and wakes whoever is to be woken. Says how many they were.
@@ -159,6 +170,17 @@ impl Rig {
         }
     }
 
+    /// Parks without waiting until the kernel has let go of all that was
+    /// released.
+    pub(crate) fn drain(&mut self, when: &str) {
+        let limit = Instant::now() + PATIENCE;
+        while self.remote.live() > 0 {
+            let live = self.remote.live();
+            assert!(Instant::now() < limit, "{live} watches are left {when}");
+            self.park(Limit::NoWait);
+        }
+    }
+
     pub(crate) fn shut_down(&mut self) {
         self.driver.shut_down(&mut self.wakes);
         self.wakes.wake_all();
@@ -175,6 +197,15 @@ pub(crate) fn arm(remote: &Arc<dyn Remote>, source: &Arc<Source>, direction: Dir
         source
             .arm(direction, || Arc::clone(remote))
             .expect("a socket can be watched");
+    }
+}
+
+/// Waits without a driver; fails after [`PATIENCE`].
+pub(crate) fn wait_until(what: &str, mut is_met: impl FnMut() -> bool) {
+    let limit = Instant::now() + PATIENCE;
+    while !is_met() {
+        assert!(Instant::now() < limit, "waited in vain until {what}");
+        thread::yield_now();
     }
 }
 

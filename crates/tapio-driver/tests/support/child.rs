@@ -2,7 +2,13 @@
 //! to the process.
 
 use std::env;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::{PoisonError, RwLock};
+
+/// Held for writing while a child begins, when it has every descriptor of its
+/// parent for a moment: a test for which a close must take effect at once
+/// holds it for reading.
+pub(crate) static BEGINNING: RwLock<()> = RwLock::new(());
 
 /// Names the test that a child runs for real.
 const CHILD: &str = "TAPIO_TEST_CHILD";
@@ -31,7 +37,12 @@ pub(crate) fn in_child_with(name: &str, environment: &[(&str, Option<&str>)], bo
             None => command.env_remove(variable),
         };
     }
-    let output = command.output().expect("the test binary starts again");
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let quiet = BEGINNING.write().unwrap_or_else(PoisonError::into_inner);
+    let child = command.spawn().expect("the test binary starts again");
+    drop(quiet);
+    let output = child.wait_with_output().expect("a child ends");
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let ran_it = stdout.contains("1 passed");
