@@ -1,6 +1,7 @@
 //! Every kind of runtime that a test ought to hold on.
 
 use std::fmt;
+use std::future::poll_fn;
 
 use tapio::runtime::{Builder, DriverKind, Runtime};
 
@@ -62,4 +63,26 @@ impl fmt::Display for Kind {
 /// A runtime of every kind, one after the other.
 pub(crate) fn runtimes() -> impl Iterator<Item = (Kind, Runtime)> {
     Kind::all().into_iter().map(|kind| (kind, kind.build()))
+}
+
+/// Yields until `condition` holds.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tapio::task::yield_now().await;
+    }
+}
+
+/// `future`, with `on_pending` called each time it is polled and must wait.
+pub(crate) fn counted<F: Future>(
+    future: F,
+    mut on_pending: impl FnMut(),
+) -> impl Future<Output = F::Output> {
+    let mut future = Box::pin(future);
+    poll_fn(move |cx| {
+        let poll = future.as_mut().poll(cx);
+        if poll.is_pending() {
+            on_pending();
+        }
+        poll
+    })
 }
