@@ -40,9 +40,11 @@
 //!
 //! # WebSocket
 //!
-//! axum's `ws` starts the upgraded connection with `tokio::spawn`, so it needs a
-//! tokio runtime's context on our workers: the feature `compat` of `tapio`
-//! provides one. hyper's own `hyper::upgrade::on` needs nothing.
+//! axum's `ws` starts the task of an upgraded connection with `tokio::spawn`, so
+//! it needs the context of a tokio runtime: turn on the feature `compat` of
+//! `tapio`, which keeps one on a thread of its own. The handler runs on that
+//! thread; what it has much to do with it hands to [`tapio::spawn`]. Whoever uses
+//! `hyper::upgrade::on` needs none of this.
 //!
 //! # Clients
 //!

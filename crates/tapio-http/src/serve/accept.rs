@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tapio::task::yield_now;
 use tapio::time::{Instant, sleep};
 use tracing::{error, warn};
 
@@ -97,6 +98,8 @@ where
                     error!(%error, "cannot accept a connection; trying again");
                 }
                 if is_of_one_connection(&error) {
+                    // A listener may have many of them at hand.
+                    yield_now().await;
                     continue;
                 }
                 // Most likely there is no file descriptor left: one that is

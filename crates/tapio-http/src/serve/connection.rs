@@ -11,20 +11,18 @@
 //! detection is not used, since it waits for the first bytes without a limit
 //! and cannot be asked what it waits for.
 
-use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use hyper::server::conn::{http1, http2};
 use pin_project_lite::pin_project;
-use tapio::io::ReadBuf;
 use tracing::{debug, error};
 
 use crate::rt::TapioExecutor;
 use crate::serve::listener::Listener;
 use crate::serve::patience::{Overdue, Patience};
+use crate::serve::protocol::poll_protocol;
 use crate::serve::registry::{Registry, count};
 use crate::serve::report::Protocol;
 use crate::serve::service::{BoxError, MakeService};
@@ -32,13 +30,6 @@ use crate::serve::settings::Settings;
 use crate::serve::state::{Orders, Phase, State};
 use crate::serve::stream::Stream;
 use crate::serve::watched::Watched;
-
-/// What a client that speaks HTTP/2 sends first.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// As much as is read to tell the protocol. Most first requests fit, so that
-/// telling costs no system call more.
-const FIRST_READ_BYTES: usize = 4096;
 
 pin_project! {
     /// Serves one connection to its end.
@@ -240,42 +231,5 @@ where
             | StageProjection::Gone => return false,
         }
         true
-    }
-}
-
-/// Reads until the protocol is clear, or the end, which is `None`.
-///
-/// `matched` counts the bytes that have come and look like HTTP/2: they need
-/// not be kept, since they are the beginning of the preface.
-fn poll_protocol<T>(
-    cx: &mut Context<'_>,
-    stream: &mut Stream<T>,
-    matched: &mut usize,
-) -> Poll<io::Result<Option<Protocol>>>
-where
-    T: tapio::io::AsyncRead + tapio::io::AsyncWrite + Unpin,
-{
-    loop {
-        let mut bytes = [MaybeUninit::uninit(); FIRST_READ_BYTES];
-        let mut buf = ReadBuf::uninit(&mut bytes);
-        ready!(stream.poll_ahead(cx, &mut buf))?;
-        let new = buf.filled();
-        if new.is_empty() && *matched == 0 {
-            return Poll::Ready(Ok(None));
-        }
-        let rest = &PREFACE[*matched..];
-        let compared = new.len().min(rest.len());
-        let is_preface = new[..compared] == rest[..compared] && !new.is_empty();
-        if is_preface && compared < rest.len() {
-            *matched += compared;
-            continue;
-        }
-        stream.put_back(&PREFACE[..*matched], new);
-        let protocol = if is_preface {
-            Protocol::Http2
-        } else {
-            Protocol::Http1
-        };
-        return Poll::Ready(Ok(Some(protocol)));
     }
 }

@@ -1,8 +1,8 @@
 //! Serving HTTP: accepting, the connections' tasks, stopping.
 //!
 //! Reading order: [`service`] (what can be served) and `listener` (over what),
-//! `accept` (the loop), `connection` (the task of one connection) with `stream`,
-//! `watched` and `patience` around hyper's part of it, `state` and `registry`
+//! `accept` (the loop), `connection` (the task of one connection) with `protocol`,
+//! `stream`, `watched` and `patience` around hyper's part of it, `state` and `registry`
 //! (what is known of the connections), `graceful` (the stop) and `report`.
 //!
 //! Invariants:
@@ -17,6 +17,7 @@ mod connection;
 mod graceful;
 mod listener;
 mod patience;
+mod protocol;
 mod registry;
 mod report;
 pub mod service;

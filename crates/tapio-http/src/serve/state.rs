@@ -272,3 +272,70 @@ impl Orders {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Wakes {
+        fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn every_order_is_seen_and_wakes() {
+        let state = State::new(Peer::Unnamed);
+        let mut orders = Orders::default();
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        assert_eq!(orders.poll(&state, &waker), Phase::Running);
+        assert_eq!(orders.poll(&state, &waker), Phase::Running);
+        for (count, order) in [(1, Phase::Draining), (2, Phase::Cut)] {
+            state.order(order);
+            assert_eq!(wakes.count(), count);
+            assert_eq!(orders.poll(&state, &waker), order);
+        }
+        // There is no way back.
+        state.order(Phase::Draining);
+        assert_eq!(orders.poll(&state, &waker), Phase::Cut);
+    }
+
+    #[test]
+    fn a_new_task_is_woken_instead_of_the_old() {
+        let state = State::new(Peer::Unnamed);
+        let mut orders = Orders::default();
+        let [old, new] = [Arc::new(Wakes::default()), Arc::new(Wakes::default())];
+        for wakes in [&old, &new] {
+            orders.poll(&state, &Waker::from(Arc::clone(wakes)));
+        }
+        state.order(Phase::Draining);
+        assert_eq!((old.count(), new.count()), (0, 1));
+    }
+
+    #[test]
+    fn a_long_path_is_cut() {
+        let state = Arc::new(State::new(Peer::Unnamed));
+        let path = format!("/{}", "x".repeat(500));
+        let request = Request::post(format!("{path}?secret=1")).body(()).unwrap();
+        let in_flight = state.begin_request(&request);
+        let last = state.last_request().unwrap();
+        assert_eq!(last.path.len(), PATH_BYTES_MAX);
+        assert!(path.starts_with(&last.path));
+        assert_eq!(state.activity(), Activity::Busy);
+        drop(in_flight);
+        assert_eq!(state.activity(), Activity::Idle);
+    }
+}

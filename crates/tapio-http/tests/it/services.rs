@@ -13,6 +13,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use tapio::net::{TcpListener, TcpStream};
+use tapio::sync::oneshot;
 use tapio_http::{Listener, ListenerExt};
 use tower::ServiceBuilder;
 use tower::limit::ConcurrencyLimit;
@@ -80,6 +81,32 @@ fn every_form_of_service_is_served() {
             tower::make::Shared::new(tower::service_fn(hello)),
         ));
         says_hello(Server::start(driver, hyper::service::service_fn(hello)));
+    });
+}
+
+#[test]
+fn one_thread_serves_as_well() {
+    on_each_driver(|driver| {
+        let runtime = driver.single_thread();
+        let (stop, stopped) = oneshot::channel();
+        let report = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            let client = std::thread::spawn(move || {
+                let mut client = Client::connect(addr);
+                assert_eq!(client.get("/").text(), "hello");
+                stop.send(()).unwrap();
+                assert!(client.is_closed_by_server());
+            });
+            let serve = tapio_http::serve(listener, router()).with_graceful_shutdown(async {
+                stopped.await.unwrap();
+            });
+            let report = serve.await.unwrap();
+            client.join().unwrap();
+            report
+        });
+        assert!(report.is_clean(), "{report}");
+        assert_eq!(report.counts.requests, 1);
     });
 }
 

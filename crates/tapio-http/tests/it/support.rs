@@ -28,6 +28,14 @@ impl Driver {
             .build()
             .unwrap()
     }
+
+    pub(crate) fn single_thread(self) -> Runtime {
+        Builder::new_current_thread()
+            .driver(self.0)
+            .enable_all()
+            .build()
+            .unwrap()
+    }
 }
 
 /// Runs a test once on each driver, or on the one that `TAPIO_DRIVER` names.

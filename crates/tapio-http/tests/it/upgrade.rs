@@ -13,7 +13,7 @@ use tapio::sync::mpsc;
 use tapio_http::Activity;
 use tapio_http::rt::TapioIo;
 
-use crate::support::{Client, PATIENCE, Server, on_each_driver};
+use crate::support::{Client, PATIENCE, Server, on_each_driver, wait_until};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -147,5 +147,23 @@ fn a_stop_can_leave_upgraded_connections_alone() {
             (upgraded.activity, upgraded.dropped),
             (Activity::Upgraded, false)
         );
+    });
+}
+
+#[test]
+fn an_upgraded_connection_keeps_its_place_under_the_limit() {
+    on_each_driver(|driver| {
+        let (ended, _endings) = mpsc::unbounded_channel();
+        let server = Server::start_with(driver, Echo { ended }, |serve| serve.max_connections(1));
+        let mut first = upgrade(&server);
+        assert!(wait_until(|| server.monitor.counts().limit_pauses == 1));
+        let mut second = server.connect();
+        second.send(REQUEST);
+        first.send("two");
+        assert_eq!(first.read_exact(3), b"two");
+        assert_eq!(server.monitor.counts().connections, 1);
+        first.send("end");
+        assert_eq!(first.read_exact(3), b"end");
+        assert_eq!(second.head().unwrap().0, 101);
     });
 }

@@ -1,6 +1,7 @@
 //! axum's own `ws`, which needs the context of tokio's runtime that `tapio`
 //! keeps under its feature `compat`.
 
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -15,7 +16,38 @@ use tungstenite::Message as Sent;
 
 use crate::support::{Driver, PATIENCE, Server, on_each_driver};
 
-type Client = tungstenite::WebSocket<TcpStream>;
+type Client = tungstenite::WebSocket<Patient>;
+
+/// A socket whose calls are made again when they were interrupted: tungstenite
+/// would give up. The kernel interrupts a thread some milliseconds after a ring
+/// that the thread has used was closed, as it is when a driver is chosen.
+struct Patient(TcpStream);
+
+impl Read for Patient {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buf) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(buf) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Echoes until the client closes, or until the server is told to stop: then it
 /// says goodbye.
@@ -66,7 +98,7 @@ fn connect(server: &Server) -> Client {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
     let url = format!("ws://{}/ws", server.addr);
-    tungstenite::client(url, stream).unwrap().0
+    tungstenite::client(url, Patient(stream)).unwrap().0
 }
 
 fn says(client: &mut Client, message: impl Into<Sent>) {
