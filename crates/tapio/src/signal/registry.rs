@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
@@ -35,9 +36,21 @@ pub(super) struct Registry {
 struct Kind {
     has_arrived: AtomicBool,
     listeners: watch::Sender<()>,
-    /// Whether the handler is in place.
-    is_handled: Mutex<bool>,
+    state: Mutex<State>,
 }
+
+#[derive(Default)]
+struct State {
+    /// Whether the handler is in place.
+    is_handled: bool,
+    /// When the signal last arrived and nobody listened.
+    unheard_since: Option<Instant>,
+}
+
+/// How long a signal that nobody heard is kept for the next listener: long
+/// enough for a loop that makes a listener each time round, and too short for
+/// anybody to be surprised by a signal of long ago.
+const KEPT_FOR: Duration = Duration::from_millis(100);
 
 impl Registry {
     /// The program's only one, made and its thread started at the first call.
@@ -70,7 +83,7 @@ impl Registry {
             kinds: std::array::from_fn(|_| Kind {
                 has_arrived: AtomicBool::new(false),
                 listeners: watch::Sender::new(()),
-                is_handled: Mutex::new(false),
+                state: Mutex::default(),
             }),
             alarm,
         }
@@ -87,10 +100,7 @@ impl Registry {
             .ok()
             .and_then(|number| self.kinds.get(number.checked_sub(1)?))
             .ok_or_else(|| refuse("there is no such signal"))?;
-        // Before the handler is in place, so that nothing it hears is missed.
-        let receiver = kind.listeners.subscribe();
-        kind.handle(number, &self.alarm)?;
-        Ok(receiver)
+        kind.listen(number, &self.alarm)
     }
 
     /// The life of the thread, which is that of the program.
@@ -110,12 +120,27 @@ impl Registry {
 }
 
 impl Kind {
-    /// Puts the handler in place, if it is not.
-    fn handle(&'static self, number: c_int, alarm: &'static OwnedFd) -> io::Result<()> {
-        let mut is_handled = self.is_handled.lock();
-        if *is_handled {
-            return Ok(());
+    fn listen(
+        &'static self,
+        number: c_int,
+        alarm: &'static OwnedFd,
+    ) -> io::Result<watch::Receiver<()>> {
+        let mut state = self.state.lock();
+        // Before the handler is in place, so that nothing it hears is missed.
+        let mut receiver = self.listeners.subscribe();
+        if !state.is_handled {
+            self.handle(number, alarm)?;
+            state.is_handled = true;
         }
+        let unheard = state.unheard_since.take();
+        if unheard.is_some_and(|since| since.elapsed() < KEPT_FOR) {
+            receiver.mark_changed();
+        }
+        Ok(receiver)
+    }
+
+    /// Puts the handler in place.
+    fn handle(&'static self, number: c_int, alarm: &'static OwnedFd) -> io::Result<()> {
         let handler = move || {
             // Release pairs with the acquire in `tell`.
             self.has_arrived.store(true, Ordering::Release);
@@ -131,7 +156,6 @@ impl Kind {
                 format!("cannot listen for signal {number}: {error}"),
             )
         })?;
-        *is_handled = true;
         Ok(())
     }
 
@@ -139,9 +163,16 @@ impl Kind {
     fn tell(&self) {
         // Acquire pairs with the release in the handler; the descriptor was
         // read before, so a flag that is set later is followed by a write.
-        if self.has_arrived.swap(false, Ordering::Acquire) {
-            // No listener at the moment is fine.
-            let _ = self.listeners.send(());
+        if !self.has_arrived.swap(false, Ordering::Acquire) {
+            return;
         }
+        let mut state = self.state.lock();
+        if self.listeners.receiver_count() == 0 {
+            state.unheard_since = Some(Instant::now());
+            return;
+        }
+        // Wakers are foreign code, which may listen for a signal itself.
+        drop(state);
+        let _ = self.listeners.send(());
     }
 }

@@ -125,7 +125,9 @@ pub struct Signal {
 }
 
 /// Starts to listen for a signal. Any number of listeners may be there, each
-/// of which hears of every signal.
+/// of which hears of every signal. One that arrives while there is none is
+/// kept for a tenth of a second, so that a loop which makes a listener each
+/// time round misses none.
 ///
 /// The signal's default action is replaced from now on, even after all
 /// listeners are dropped.
