@@ -5,7 +5,6 @@
     reason = "AsRawFd gives a number, and borrowing a number is unsafe"
 )]
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -15,8 +14,9 @@ use std::task::{Context, Poll, ready};
 use rustix::io::Errno;
 use tapio_driver::Direction;
 
+use crate::coop;
 use crate::io::Interest;
-use crate::io::unix::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
+use crate::io::unix::{AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError};
 use crate::watched::Watched;
 
 /// A descriptor that the runtime has no type for, watched for readiness.
@@ -39,6 +39,7 @@ use crate::watched::Watched;
 /// use std::io::{Read, Write};
 /// use tapio::io::unix::AsyncFd;
 ///
+/// # fn main() -> std::io::Result<()> {
 /// # let runtime = tapio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// # runtime.block_on(async {
 /// let (near, mut far) = std::os::unix::net::UnixStream::pair()?;
@@ -54,6 +55,7 @@ use crate::watched::Watched;
 /// assert_eq!(&buf[..len], b"hello");
 /// # std::io::Result::Ok(())
 /// # })
+/// # }
 /// ```
 pub struct AsyncFd<T: AsRawFd> {
     // Dropped before `inner`, so the watch ends while the descriptor is open.
@@ -86,47 +88,8 @@ impl AsFd for Number {
 }
 
 impl<T: AsRawFd> AsyncFd<T> {
-    /// Has the runtime watch `inner`, for reading and writing.
-    ///
-    /// # Safety
-    /// `inner` must own its descriptor or outlive whatever does: from now until
-    /// it is dropped or given back, `as_raw_fd` must answer with the same open
-    /// descriptor. (`get_mut` must not be used to replace it.)
-    ///
-    /// # Errors
-    /// What the kernel answers, with `inner`: `PermissionDenied` for a file on
-    /// disk, `AlreadyExists` if this descriptor is watched already.
-    ///
-    /// # Panics
-    /// Outside a runtime with I/O enabled.
     #[track_caller]
-    pub unsafe fn register(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
-        AsyncFd::watch(inner)
-    }
-
-    /// [`register`](Self::register), saying what will be waited for.
-    ///
-    /// # Safety
-    /// As for [`register`](Self::register).
-    ///
-    /// # Errors
-    /// As for [`register`](Self::register).
-    ///
-    /// # Panics
-    /// Outside a runtime with I/O enabled.
-    #[track_caller]
-    pub unsafe fn register_with_interest(
-        inner: T,
-        interest: Interest,
-    ) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
-        // The kernel is asked for everything in any case: a report that nobody
-        // waits for wakes nobody.
-        let _ = interest;
-        AsyncFd::watch(inner)
-    }
-
-    #[track_caller]
-    fn watch(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
+    pub(super) fn watch(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         // A panic outside a runtime is to name our caller, so no closures.
         let watched = match Number::of(&inner) {
             Ok(number) => Watched::unheld(number),
@@ -134,7 +97,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         };
         match watched.and_then(|watched| watched.register_now().map(|()| watched)) {
             Ok(watched) => Ok(AsyncFd { watched, inner }),
-            Err(cause) => Err(AsyncFdRegisterError { inner, cause }),
+            Err(cause) => Err(AsyncFdRegisterError::new(inner, cause)),
         }
     }
 
@@ -215,7 +178,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn ready(&self, interest: Interest) -> io::Result<AsyncFdReadyGuard<'_, T>> {
-        let event = self.watched.ready_event(interest).await?;
+        let event = coop::unconstrained(self.watched.ready_event(interest)).await?;
         Ok(AsyncFdReadyGuard::new(self, event))
     }
 
@@ -231,7 +194,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         &mut self,
         interest: Interest,
     ) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
-        let event = self.watched.ready_event(interest).await?;
+        let event = coop::unconstrained(self.watched.ready_event(interest)).await?;
         Ok(AsyncFdReadyMutGuard::new(self, event))
     }
 
@@ -341,67 +304,6 @@ impl<T: AsRawFd> AsyncFd<T> {
     }
 }
 
-/// tokio's older constructors, which promise on the caller's behalf what
-/// [`AsyncFd::register`] asks the caller to promise.
-impl<T: AsRawFd> AsyncFd<T> {
-    /// See [`register`](Self::register).
-    ///
-    /// # Errors
-    /// As for [`register`](Self::register).
-    ///
-    /// # Panics
-    /// Outside a runtime with I/O enabled.
-    #[track_caller]
-    #[deprecated = "does not ask that the descriptor stay open: use `AsyncFd::register`"]
-    pub fn new(inner: T) -> io::Result<AsyncFd<T>> {
-        Ok(AsyncFd::watch(inner)?)
-    }
-
-    /// See [`register_with_interest`](Self::register_with_interest).
-    ///
-    /// # Errors
-    /// As for [`register`](Self::register).
-    ///
-    /// # Panics
-    /// Outside a runtime with I/O enabled.
-    #[track_caller]
-    #[deprecated = "does not ask that the descriptor stay open: use `AsyncFd::register_with_interest`"]
-    pub fn with_interest(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
-        let _ = interest;
-        Ok(AsyncFd::watch(inner)?)
-    }
-
-    /// See [`register`](Self::register).
-    ///
-    /// # Errors
-    /// As for [`register`](Self::register).
-    ///
-    /// # Panics
-    /// Outside a runtime with I/O enabled.
-    #[track_caller]
-    #[deprecated = "does not ask that the descriptor stay open: use `AsyncFd::register`"]
-    pub fn try_new(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
-        AsyncFd::watch(inner)
-    }
-
-    /// See [`register_with_interest`](Self::register_with_interest).
-    ///
-    /// # Errors
-    /// As for [`register`](Self::register).
-    ///
-    /// # Panics
-    /// Outside a runtime with I/O enabled.
-    #[track_caller]
-    #[deprecated = "does not ask that the descriptor stay open: use `AsyncFd::register_with_interest`"]
-    pub fn try_with_interest(
-        inner: T,
-        interest: Interest,
-    ) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
-        let _ = interest;
-        AsyncFd::watch(inner)
-    }
-}
-
 impl<T: AsRawFd> AsRawFd for AsyncFd<T> {
     fn as_raw_fd(&self) -> RawFd {
         self.inner.as_raw_fd()
@@ -425,47 +327,5 @@ impl<T: fmt::Debug + AsRawFd> fmt::Debug for AsyncFd<T> {
         f.debug_struct("AsyncFd")
             .field("inner", &self.inner)
             .finish()
-    }
-}
-
-/// Why a descriptor cannot be watched, and the value that it came in.
-pub struct AsyncFdRegisterError<T> {
-    inner: T,
-    cause: io::Error,
-}
-
-/// tokio's old name for [`AsyncFdRegisterError`].
-#[doc(hidden)]
-#[deprecated = "renamed: use `AsyncFdRegisterError`"]
-pub type AsyncFdTryNewError<T> = AsyncFdRegisterError<T>;
-
-impl<T> AsyncFdRegisterError<T> {
-    /// The value, and the error.
-    pub fn into_parts(self) -> (T, io::Error) {
-        (self.inner, self.cause)
-    }
-}
-
-impl<T> fmt::Display for AsyncFdRegisterError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.cause.fmt(f)
-    }
-}
-
-impl<T> fmt::Debug for AsyncFdRegisterError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.cause.fmt(f)
-    }
-}
-
-impl<T> Error for AsyncFdRegisterError<T> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.cause)
-    }
-}
-
-impl<T> From<AsyncFdRegisterError<T>> for io::Error {
-    fn from(error: AsyncFdRegisterError<T>) -> io::Error {
-        error.cause
     }
 }

@@ -17,6 +17,7 @@
 
 mod async_fd;
 mod async_fd_guard;
+mod async_fd_register;
 pub mod unix;
 
 #[doc(no_inline)]

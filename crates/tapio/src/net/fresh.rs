@@ -42,7 +42,7 @@ impl<E: AsFd> Fresh<E> {
     /// nothing of the task's budget; the operation that follows does.
     pub(super) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         match self.early(interest) {
-            Ready::EMPTY => self.watched.ready(interest).await,
+            Ready::EMPTY => coop::unconstrained(self.watched.ready(interest)).await,
             early => Ok(early),
         }
     }

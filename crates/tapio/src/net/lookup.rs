@@ -21,6 +21,7 @@ use crate::net::addr::{self, ToSocketAddrs};
 ///
 /// # Examples
 /// ```
+/// # fn main() -> std::io::Result<()> {
 /// # let runtime = tapio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// # runtime.block_on(async {
 /// for address in tapio::net::lookup_host("127.0.0.1:3000").await? {
@@ -28,6 +29,7 @@ use crate::net::addr::{self, ToSocketAddrs};
 /// }
 /// # std::io::Result::Ok(())
 /// # })
+/// # }
 /// ```
 pub async fn lookup_host<T>(host: T) -> io::Result<impl Iterator<Item = SocketAddr>>
 where

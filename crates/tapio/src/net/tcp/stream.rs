@@ -34,6 +34,7 @@ use crate::watched::Watched;
 /// use tapio::io::{AsyncReadExt, AsyncWriteExt};
 /// use tapio::net::{TcpListener, TcpStream};
 ///
+/// # fn main() -> std::io::Result<()> {
 /// # let runtime = tapio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// # runtime.block_on(async {
 /// let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -47,6 +48,7 @@ use crate::watched::Watched;
 /// assert_eq!(said, "hello");
 /// # std::io::Result::Ok(())
 /// # })
+/// # }
 /// ```
 pub struct TcpStream {
     pub(super) io: Fresh<net::TcpStream>,

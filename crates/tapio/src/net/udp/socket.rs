@@ -29,6 +29,7 @@ use crate::watched::Watched;
 /// ```
 /// use tapio::net::UdpSocket;
 ///
+/// # fn main() -> std::io::Result<()> {
 /// # let runtime = tapio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// # runtime.block_on(async {
 /// let near = UdpSocket::bind("127.0.0.1:0").await?;
@@ -40,6 +41,7 @@ use crate::watched::Watched;
 /// assert_eq!((&buf[..len], sender), (&b"hello"[..], near.local_addr()?));
 /// # std::io::Result::Ok(())
 /// # })
+/// # }
 /// ```
 pub struct UdpSocket {
     pub(super) io: Fresh<net::UdpSocket>,

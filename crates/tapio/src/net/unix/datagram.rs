@@ -26,6 +26,7 @@ use crate::watched::Watched;
 /// ```
 /// use tapio::net::UnixDatagram;
 ///
+/// # fn main() -> std::io::Result<()> {
 /// # let runtime = tapio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// # runtime.block_on(async {
 /// let (near, far) = UnixDatagram::pair()?;
@@ -35,6 +36,7 @@ use crate::watched::Watched;
 /// assert_eq!(&buf[..len], b"hello");
 /// # std::io::Result::Ok(())
 /// # })
+/// # }
 /// ```
 pub struct UnixDatagram {
     io: Fresh<net::UnixDatagram>,

@@ -15,6 +15,7 @@ use tapio_driver::Direction;
 
 pub use super::pipe_open::OpenOptions;
 use super::pipe_open::{reading_end, set_blocking, writing_end};
+use crate::coop;
 use crate::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use crate::net::fill;
 use crate::watched::Watched;
@@ -31,6 +32,7 @@ use crate::watched::Watched;
 /// ```
 /// use tapio::io::{AsyncReadExt, AsyncWriteExt};
 ///
+/// # fn main() -> std::io::Result<()> {
 /// # let runtime = tapio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// # runtime.block_on(async {
 /// let (mut sender, mut receiver) = tapio::net::unix::pipe::pipe()?;
@@ -41,6 +43,7 @@ use crate::watched::Watched;
 /// assert_eq!(said, "hello");
 /// # std::io::Result::Ok(())
 /// # })
+/// # }
 /// ```
 #[track_caller]
 pub fn pipe() -> io::Result<(Sender, Receiver)> {
@@ -141,7 +144,7 @@ macro_rules! end {
             /// # Cancel safety
             /// Dropping the future loses nothing.
             pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-                self.io.ready(interest).await
+                coop::unconstrained(self.io.ready(interest)).await
             }
 
             /// Gives the descriptor up, made blocking.

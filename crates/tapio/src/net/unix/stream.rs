@@ -31,6 +31,7 @@ use crate::watched::Watched;
 /// use tapio::io::{AsyncReadExt, AsyncWriteExt};
 /// use tapio::net::UnixStream;
 ///
+/// # fn main() -> std::io::Result<()> {
 /// # let runtime = tapio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// # runtime.block_on(async {
 /// let (mut near, mut far) = UnixStream::pair()?;
@@ -41,6 +42,7 @@ use crate::watched::Watched;
 /// assert_eq!(said, "hello");
 /// # std::io::Result::Ok(())
 /// # })
+/// # }
 /// ```
 pub struct UnixStream {
     io: Fresh<net::UnixStream>,
