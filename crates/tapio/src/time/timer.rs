@@ -37,7 +37,10 @@ impl Timer {
     /// A timer of the runtime that this thread is in.
     #[track_caller]
     pub(super) fn new(deadline: Instant) -> Timer {
-        let handle = Handle::current();
+        let handle = match Handle::try_current() {
+            Ok(handle) => handle,
+            Err(error) => panic!("{error}"),
+        };
         assert!(handle.is_time_enabled(), "{TIME_DISABLED}");
         Timer {
             handle,

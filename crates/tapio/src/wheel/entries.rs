@@ -62,6 +62,9 @@ pub(super) struct List {
     /// How many timers the last chunk holds; never zero in a list that is not
     /// empty.
     tail_len: u32,
+    /// How long after the beginning of the list's place its first timer is
+    /// due, or a timer that has been taken out since. `Slots` keeps it.
+    pub(super) first: u32,
 }
 
 impl List {
@@ -69,6 +72,7 @@ impl List {
         head: NONE,
         tail: NONE,
         tail_len: 0,
+        first: u32::MAX,
     };
 
     #[inline]
@@ -275,17 +279,6 @@ impl Entries {
             list.head = next;
         }
         len
-    }
-
-    /// The first tick in a list of no more than one chunk; `None` for longer
-    /// ones, which nobody is to walk through.
-    #[inline]
-    pub(super) fn first_tick_of_few(&self, list: List) -> Option<u64> {
-        if list.head != list.tail || list.is_empty() {
-            return None;
-        }
-        let entries = &self.chunks[list.head as usize].entries[..list.tail_len as usize];
-        entries.iter().map(|entry| entry.tick).min()
     }
 
     /// Gives the memory of a past crowd back, once nobody is left of it.

@@ -106,14 +106,27 @@ impl Slots {
         Some(Place { row, column })
     }
 
+    /// The tick of the first timer, for a wheel that stands at `time`. Earlier
+    /// if that timer has been taken out, but never earlier than its place.
     #[inline]
-    pub(super) fn list(&self, place: Place) -> List {
-        self.lists[place.index()]
+    pub(super) fn first_tick(&self, time: u64) -> Option<u64> {
+        let place = self.first()?;
+        let first = self.lists[place.index()].first;
+        Some(place.begins(time) + u64::from(first))
     }
 
+    /// Puts a timer into the place where it waits when the wheel stands at
+    /// `time`.
     #[inline]
-    pub(super) fn push(&mut self, place: Place, entries: &mut Entries, entry: Entry) {
-        entries.push(&mut self.lists[place.index()], entry);
+    pub(super) fn push(&mut self, time: u64, entries: &mut Entries, entry: Entry) {
+        let place = Place::of(entry.tick, time);
+        // Only what no level tells apart can be so late that it does not fit:
+        // then the wheel wakes early, once in the 2.2 years of its levels.
+        let after = entry.tick.saturating_sub(place.begins(time));
+        let after = u32::try_from(after).unwrap_or(u32::MAX);
+        let list = &mut self.lists[place.index()];
+        list.first = list.first.min(after);
+        entries.push(list, entry);
         self.columns[place.row] |= 1 << place.column;
         self.rows |= 1 << place.row;
     }

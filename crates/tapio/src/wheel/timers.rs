@@ -96,14 +96,9 @@ impl Wheel {
             return Err(Refused::Due(waker));
         }
         let id = self.entries.claim();
-        self.place(Entry { waker, tick, id });
+        let entry = Entry { waker, tick, id };
+        self.slots.push(self.time, &mut self.entries, entry);
         Ok(TimerKey(id))
-    }
-
-    #[inline]
-    fn place(&mut self, entry: Entry) {
-        self.slots
-            .push(Place::of(entry.tick, self.time), &mut self.entries, entry);
     }
 
     /// Says what became of a timer, and takes it out once it fired.
@@ -160,7 +155,8 @@ impl Wheel {
             return Err(Refused::Due(self.remove(key)));
         }
         let waker = self.take(id).and_then(|entry| entry.waker);
-        self.place(Entry { waker, tick, id });
+        let entry = Entry { waker, tick, id };
+        self.slots.push(self.time, &mut self.entries, entry);
         Ok(key)
     }
 
@@ -182,16 +178,12 @@ impl Wheel {
         )
     }
 
-    /// The tick at which the wheel wants to be advanced, never later than the
-    /// first timer's, earlier when timers have to cascade. What one compares
-    /// to learn whether the next deadline moved.
+    /// The tick at which the wheel wants to be advanced: the first timer's, or
+    /// at times an earlier one if that timer has been taken out. Timers cascade
+    /// only when one of them is due, so nobody wakes for that alone.
     #[inline]
     pub(crate) fn next_tick(&self) -> Option<u64> {
-        let place = self.slots.first()?;
-        // A few timers in a slot need not be woken for on their way down: a
-        // program with few timers wakes for each of them once.
-        let first = self.entries.first_tick_of_few(self.slots.list(place));
-        Some(first.unwrap_or_else(|| place.begins(self.time)))
+        self.slots.first_tick(self.time)
     }
 
     /// When the wheel wants to be advanced; see [`Wheel::next_tick`].
@@ -238,7 +230,7 @@ impl Wheel {
         let (slots, time) = (&mut self.slots, self.time);
         while !list.is_empty() {
             self.entries.drain_chunk(&mut list, |entries, entry| {
-                slots.push(Place::of(entry.tick, time), entries, entry);
+                slots.push(time, entries, entry);
             });
         }
     }
