@@ -25,6 +25,9 @@ use crate::contract::Remote;
 use crate::ready::{Interest, Ready};
 use crate::wakes::Wakes;
 
+#[cfg(test)]
+mod tests;
+
 /// One of the two ways data flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {

@@ -75,3 +75,36 @@ impl Wake {
         drop(self.event.lock().take());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Wake;
+
+    /// What the descriptor was told, and nothing when it was left alone.
+    fn told(event: &std::os::fd::OwnedFd) -> u64 {
+        let mut count = [0; 8];
+        match rustix::io::read(event, &mut count) {
+            Ok(_) => u64::from_ne_bytes(count),
+            Err(_) => 0,
+        }
+    }
+
+    #[test]
+    fn the_descriptor_is_written_for_sleepers_only() {
+        let (wake, event) = Wake::new().expect("a descriptor");
+        wake.unpark();
+        wake.unpark();
+        assert_eq!(told(&event), 0, "the owner is awake");
+        assert!(!wake.begin_park(), "and must not sleep");
+        wake.end_park();
+        assert!(wake.begin_park());
+        wake.unpark();
+        wake.unpark();
+        assert_eq!(told(&event), 1, "once for each sleep");
+        wake.end_park();
+        assert!(wake.begin_park(), "an unpark counts once");
+        wake.close();
+        wake.unpark();
+        assert_eq!(told(&event), 0, "nobody listens");
+    }
+}

@@ -7,6 +7,7 @@
 //! - `owners`: drivers change hands
 //! - `end`: shutting down and dropping, counted in processes of their own
 //! - `random`: any sequence of operations, against a naive model
+//! - `refusal`: kernels, filters and limits that give no ring
 
 mod edges;
 mod end;
@@ -14,6 +15,7 @@ mod limits;
 mod many;
 mod owners;
 mod random;
+mod refusal;
 mod release;
 mod rig;
 mod waiters;
@@ -22,3 +24,7 @@ mod waiters;
 mod child;
 #[path = "../support/count.rs"]
 mod count;
+#[path = "../support/limits.rs"]
+mod limits_of_process;
+#[path = "../support/seccomp.rs"]
+mod seccomp;

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -29,7 +30,7 @@ pub(crate) fn each_driver(test: impl Fn(DriverKind) + Sync) {
     let _no_child = BEGINNING.read();
     let mut failures = String::new();
     for kind in [DriverKind::Ring, DriverKind::Poll] {
-        if !is_there(kind) {
+        if kind == DriverKind::Ring && !has_ring() {
             continue;
         }
         let _hang = Watchdog::start(kind);
@@ -56,26 +57,31 @@ fn message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("a panic without a message")
 }
 
-/// Whether this machine gives the driver; one that it refuses is skipped, and
-/// said to be, since a test of the ring proves nothing on the other.
-fn is_there(kind: DriverKind) -> bool {
-    let Some(refusal) = open(&options(kind)).expect("some driver opens").refusal else {
+/// Whether this machine gives a ring. Where it does not, the test that asks is
+/// skipped and said to be, since it proves nothing on the other driver.
+pub(crate) fn has_ring() -> bool {
+    let chosen = open(&options_for(DriverKind::Ring)).expect("some driver opens");
+    let Some(refusal) = chosen.refusal else {
         return true;
     };
-    if let Some(log) = std::env::var_os("TAPIO_SKIP_LOG") {
-        let name = thread::current()
-            .name()
-            .unwrap_or("a driver test")
-            .to_owned();
-        let log = std::fs::File::options().append(true).create(true).open(log);
-        if let Ok(mut log) = log {
-            let _ = writeln!(log, "{name}: no ring here: {refusal}");
-        }
-    }
+    let name = thread::current()
+        .name()
+        .unwrap_or("a driver test")
+        .to_owned();
+    log_skip(&name, &format!("no ring here: {refusal}"));
     false
 }
 
-pub(crate) fn options(kind: DriverKind) -> Options {
+/// Says that a test, or a part of it, cannot run here.
+pub(crate) fn log_skip(name: &str, why: &str) {
+    if let Some(path) = std::env::var_os("TAPIO_SKIP_LOG") {
+        let log = File::options().append(true).create(true).open(path);
+        let written = log.and_then(|mut log| writeln!(log, "{name}: {why}"));
+        written.expect("the log of skipped tests can be written");
+    }
+}
+
+pub(crate) fn options_for(kind: DriverKind) -> Options {
     Options {
         prefer: Some(kind),
         ..Options::default()
@@ -120,14 +126,15 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn open(kind: DriverKind) -> Rig {
-        Rig::open_with(&options(kind))
+        let chosen = open(&options_for(kind)).expect("a driver opens");
+        assert_eq!(chosen.driver.kind(), kind, "{:?}", chosen.refusal);
+        Rig::new(chosen.driver)
     }
 
-    pub(crate) fn open_with(options: &Options) -> Rig {
-        let chosen = open(options).expect("a driver opens");
-        let remote = chosen.driver.remote();
+    pub(crate) fn new(driver: Box<dyn Driver>) -> Rig {
+        let remote = driver.remote();
         let mut rig = Rig {
-            driver: chosen.driver,
+            driver,
             remote,
             wakes: Wakes::default(),
         };

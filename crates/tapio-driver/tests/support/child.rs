@@ -2,6 +2,7 @@
 //! to the process.
 
 use std::env;
+use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 use std::sync::{PoisonError, RwLock};
 
@@ -24,7 +25,11 @@ pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
 
 /// [`in_child`], with changes to the environment: a value to set, or `None` to
 /// remove.
-pub(crate) fn in_child_with(name: &str, environment: &[(&str, Option<&str>)], body: impl FnOnce()) {
+pub(crate) fn in_child_with(
+    name: &str,
+    environment: &[(&str, Option<&OsStr>)],
+    body: impl FnOnce(),
+) {
     if env::var_os(CHILD).is_some_and(|child| child == name) {
         return body();
     }
