@@ -75,8 +75,11 @@ macro_rules! socket {
 
 /// A socket that is watched only once it must wait, and may be ready for
 /// something from its birth on.
+///
+/// `$watch` is how: `new` is the driver's fastest way, `unheld` the one that
+/// frees the socket's address the moment it is closed or the process dies.
 macro_rules! fresh {
-    ($Socket:ident, $std:ty) => {
+    ($Socket:ident, $std:ty, $watch:ident) => {
         impl $Socket {
             #[track_caller]
             pub(in crate::net) fn watch(socket: $std) -> io::Result<$Socket> {
@@ -86,7 +89,7 @@ macro_rules! fresh {
             /// Watches a socket that is taken to be ready for `early`.
             #[track_caller]
             pub(in crate::net) fn watch_ready(socket: $std, early: Ready) -> io::Result<$Socket> {
-                let io = Fresh::new(Watched::new(socket)?, early);
+                let io = Fresh::new(Watched::$watch(socket)?, early);
                 Ok($Socket { io })
             }
         }

@@ -89,6 +89,30 @@ fn a_udp_port_is_free_in_the_same_poll() {
 }
 
 #[test]
+fn a_udp_port_is_free_when_another_thread_drops_it() {
+    for (kind, runtime) in runtimes() {
+        let handle = runtime.handle().clone();
+        runtime.block_on(async {
+            let mut socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let addr = socket.local_addr().unwrap();
+            for _ in 0..20 {
+                assert!(socket.recv(&mut [0; 8]).now_or_never().is_none());
+                let handle = handle.clone();
+                let bound = std::thread::spawn(move || {
+                    let _context = handle.enter();
+                    drop(socket);
+                    UdpSocket::bind(addr).now_or_never().expect("no lookup")
+                });
+                socket = bound
+                    .join()
+                    .unwrap()
+                    .unwrap_or_else(|error| panic!("{kind}: {error}"));
+            }
+        });
+    }
+}
+
+#[test]
 fn the_peer_reads_the_end_as_soon_as_a_stream_is_dropped() {
     for (kind, runtime) in runtimes() {
         let body = async move {

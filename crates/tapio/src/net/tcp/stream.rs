@@ -55,7 +55,7 @@ pub struct TcpStream {
 }
 
 socket!(TcpStream, net::TcpStream);
-fresh!(TcpStream, net::TcpStream);
+fresh!(TcpStream, net::TcpStream, new);
 readiness!(TcpStream);
 stream!(TcpStream);
 

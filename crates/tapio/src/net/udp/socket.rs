@@ -48,7 +48,7 @@ pub struct UdpSocket {
 }
 
 socket!(UdpSocket, net::UdpSocket);
-fresh!(UdpSocket, net::UdpSocket);
+fresh!(UdpSocket, net::UdpSocket, unheld);
 readiness!(UdpSocket);
 datagram!(UdpSocket, SocketAddr, sys::sender_ip);
 

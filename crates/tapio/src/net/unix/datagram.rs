@@ -43,7 +43,7 @@ pub struct UnixDatagram {
 }
 
 socket!(UnixDatagram, net::UnixDatagram);
-fresh!(UnixDatagram, net::UnixDatagram);
+fresh!(UnixDatagram, net::UnixDatagram, unheld);
 readiness!(UnixDatagram);
 datagram!(UnixDatagram, SocketAddr, SocketAddr::from_system);
 

@@ -49,7 +49,7 @@ pub struct UnixStream {
 }
 
 socket!(UnixStream, net::UnixStream);
-fresh!(UnixStream, net::UnixStream);
+fresh!(UnixStream, net::UnixStream, new);
 readiness!(UnixStream);
 stream!(UnixStream);
 
