@@ -1,20 +1,24 @@
-//! What a thread knows of where it is: the runtime it entered, the worker it
-//! is, the task it runs.
+//! What a thread knows of where it is: the task it runs and its budget,
+//! whether it drives futures.
 //!
-//! Hot cells need no destructor and stand by themselves; what owns something
-//! is apart, and is simply not there while the thread is being torn down.
+//! These cells need no destructor, so they are there as long as the thread
+//! is. What owns something is elsewhere: the worker that a thread is in
+//! `scheduler::here`, the runtime that it entered in `runtime::Handle`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::Range;
-use std::rc::Rc;
-
-use crate::coop::Budget;
-use crate::scheduler::Worker;
-use crate::task::Id;
 
 thread_local! {
     static HOT: Hot = const { Hot::new() };
-    static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+}
+
+/// What is left of a poll's budget; `None` for no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Budget(pub(crate) Option<u8>);
+
+impl Budget {
+    /// Outside of tasks, and inside `unconstrained`.
+    pub(crate) const UNLIMITED: Budget = Budget(None);
 }
 
 struct Hot {
@@ -66,15 +70,16 @@ pub(crate) fn next_id(refill: impl FnOnce() -> Range<u64>) -> u64 {
     })
 }
 
-pub(crate) fn current_task() -> Option<Id> {
-    Id::from_raw(HOT.with(|hot| hot.task.get()))
+/// The number of the running task; zero outside of tasks.
+pub(crate) fn current_task() -> u64 {
+    HOT.with(|hot| hot.task.get())
 }
 
 /// Marks this thread as running a task until the guard is dropped.
 #[inline]
-pub(crate) fn enter_task(id: Id) -> TaskGuard {
+pub(crate) fn enter_task(id: u64) -> TaskGuard {
     TaskGuard {
-        outer: HOT.with(|hot| hot.task.replace(id.get())),
+        outer: HOT.with(|hot| hot.task.replace(id)),
     }
 }
 
@@ -120,41 +125,5 @@ pub(crate) struct EnteredGuard {
 impl Drop for EnteredGuard {
     fn drop(&mut self) {
         HOT.with(|hot| hot.entered.set(self.outer));
-    }
-}
-
-/// Calls `f` with the worker that this thread is, if it is one.
-#[inline]
-pub(crate) fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
-    let mut f = Some(f);
-    let outcome = WORKER.try_with(|worker| {
-        let f = f.take().expect("called once");
-        match worker.try_borrow() {
-            Ok(worker) => f(worker.as_deref()),
-            Err(_) => f(None),
-        }
-    });
-    match outcome {
-        Ok(value) => value,
-        Err(_) => (f.take().expect("not called"))(None),
-    }
-}
-
-/// Makes this thread `worker` until the guard is dropped.
-pub(crate) fn set_worker(worker: Option<Rc<Worker>>) -> WorkerGuard {
-    WorkerGuard {
-        outer: WORKER.with(|slot| slot.replace(worker)),
-    }
-}
-
-pub(crate) struct WorkerGuard {
-    outer: Option<Rc<Worker>>,
-}
-
-impl Drop for WorkerGuard {
-    fn drop(&mut self) {
-        let outer = self.outer.take();
-        let ended = WORKER.try_with(|slot| slot.replace(outer));
-        drop(ended);
     }
 }

@@ -14,23 +14,12 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::context;
+use crate::context::{self, Budget};
 
 /// Operations that one poll may do before it gives way.
 const OPERATIONS: u8 = 128;
 
-/// What is left of a poll's budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Budget(Option<u8>);
-
-impl Budget {
-    /// Outside of tasks, and inside `unconstrained`.
-    pub(crate) const UNLIMITED: Budget = Budget(None);
-
-    const fn full() -> Budget {
-        Budget(Some(OPERATIONS))
-    }
-}
+const FULL: Budget = Budget(Some(OPERATIONS));
 
 /// One unit, given back when dropped unless progress was made with it.
 #[must_use]
@@ -80,7 +69,7 @@ pub(crate) fn has_budget() -> bool {
 /// Runs `f` with a full budget, as one poll of a task.
 #[inline]
 pub(crate) fn with_full<R>(f: impl FnOnce() -> R) -> R {
-    with_cell(Budget::full(), f)
+    with_cell(FULL, f)
 }
 
 /// Runs `f` without a limit.

@@ -27,6 +27,7 @@
 //! [`runtime::Builder::driver`] decides by hand.
 
 mod blocking;
+mod cell;
 #[cfg(feature = "compat")]
 mod compat;
 #[cfg(not(feature = "compat"))]

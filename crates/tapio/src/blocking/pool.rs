@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::task::{Notified, Schedule, TaskRef};
+use crate::cell::{Notified, Schedule, TaskRef};
 use crate::threads;
 
 /// What a pool is built with.

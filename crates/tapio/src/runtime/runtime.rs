@@ -6,9 +6,9 @@ use std::io;
 use std::time::Duration;
 
 use super::{Builder, EnterGuard, Handle, RuntimeMetrics};
+use crate::cell::JoinHandle;
 use crate::context::{self, Entered};
 use crate::scheduler::Flavor;
-use crate::task::JoinHandle;
 
 /// What an operation answers after its runtime was shut down: tokio's words,
 /// which programs look for.

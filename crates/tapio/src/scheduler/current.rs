@@ -10,9 +10,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use parking_lot::Mutex;
 use tapio_driver::Remote;
 
+use super::here;
 use super::shared::Shared;
 use super::worker::{Core, Worker};
-use crate::context;
 use crate::coop;
 use crate::thread_parker::ThreadParker;
 
@@ -82,7 +82,7 @@ fn drive<F: Future>(
     }
     let worker = Rc::new(Worker::new(Arc::clone(shared), core, SEAT));
     let driving = Driving {
-        current: Some(context::set_worker(Some(Rc::clone(&worker)))),
+        current: Some(here::set_worker(Some(Rc::clone(&worker)))),
         worker: Some(worker),
     };
     let worker = driving.worker.as_ref().expect("taken only when dropped");
@@ -119,7 +119,7 @@ fn drive<F: Future>(
 /// future ended or panicked.
 struct Driving {
     worker: Option<Rc<Worker>>,
-    current: Option<context::WorkerGuard>,
+    current: Option<here::WorkerGuard>,
 }
 
 impl Drop for Driving {

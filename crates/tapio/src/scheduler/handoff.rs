@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::here;
 use super::shared::{Flavor, Shared};
 use super::worker::worker_thread;
 use crate::context::{self, Entered};
@@ -84,7 +85,7 @@ impl Vacant {
 /// over this worker's tasks.
 #[track_caller]
 pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
-    let left = context::with_worker(|worker| {
+    let left = here::with_worker(|worker| {
         let worker = worker?;
         if context::entered() != Entered::Inside {
             // Already inside of a `block_in_place`, or on a blocking thread.
@@ -125,7 +126,7 @@ impl Drop for Back {
             if let Err(error) = self.shared.seat(self.seat).occupy() {
                 tracing::error!("a worker lost its driver: {error}");
             }
-            context::with_worker(|worker| {
+            here::with_worker(|worker| {
                 if let Some(worker) = worker {
                     worker.return_to_seat(self.seat);
                 }

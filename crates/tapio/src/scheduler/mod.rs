@@ -23,6 +23,7 @@
 mod current;
 mod gate;
 mod handoff;
+mod here;
 mod idle;
 mod seat;
 mod shared;
@@ -32,4 +33,4 @@ mod worker;
 pub(crate) use self::current::block_on_current;
 pub(crate) use self::handoff::block_in_place;
 pub(crate) use self::shared::{Config, Flavor, Hooks, Shared};
-pub(crate) use self::worker::{Worker, start_workers};
+pub(crate) use self::worker::start_workers;

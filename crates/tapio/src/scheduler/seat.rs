@@ -9,7 +9,7 @@ use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
 use tapio_driver::{Driver, Limit, Remote, Wakes};
 
-use crate::task::Notified;
+use crate::cell::Notified;
 use crate::wheel::Wheel;
 
 /// An inbox, a timer wheel and a driver.

@@ -13,14 +13,14 @@ use tapio_driver::{DriverKind, Limit, Options, Refusal, Wakes};
 
 use super::gate::Gate;
 use super::handoff::Vacant;
+use super::here;
 use super::idle::Idle;
 use super::seat::Seat;
 use super::slot::Slot;
 use super::worker::Core;
 use crate::blocking::Pool;
+use crate::cell::{Id, JoinHandle, Notified, OwnedTasks, Schedule, TaskRef, new_task};
 use crate::compat::Compat;
-use crate::context;
-use crate::task::{Id, JoinHandle, Notified, OwnedTasks, Schedule, TaskRef, new_task};
 
 /// How a runtime runs its tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Shared {
         F::Output: Send + 'static,
     {
         let (owned, notified, handle) = new_task(future, Arc::clone(self), id, at);
-        let shard = context::with_worker(|worker| {
+        let shard = here::with_worker(|worker| {
             worker
                 .filter(|worker| worker.belongs_to(self))
                 .and_then(|worker| worker.seat())
@@ -236,7 +236,7 @@ impl Shared {
 
     /// The seat whose wheel and driver serve what begins on this thread.
     pub(crate) fn home_seat(self: &Arc<Self>) -> u32 {
-        context::with_worker(|worker| {
+        here::with_worker(|worker| {
             worker
                 .filter(|worker| worker.belongs_to(self))
                 .and_then(|worker| worker.seat())
@@ -255,7 +255,7 @@ impl Shared {
         seat: u32,
         f: impl FnOnce(&mut crate::wheel::Wheel) -> R,
     ) -> R {
-        let is_own = context::with_worker(|worker| {
+        let is_own = here::with_worker(|worker| {
             worker.is_some_and(|worker| worker.seat() == Some(seat) && worker.belongs_to(self))
         });
         let seat = self.seat(seat);
@@ -341,7 +341,7 @@ impl Schedule for Arc<Shared> {
     type Door = Door;
 
     fn door(&self) -> Door {
-        let is_here = context::with_worker(|worker| {
+        let is_here = here::with_worker(|worker| {
             worker.is_some_and(|worker| worker.seat().is_some() && worker.belongs_to(self))
         });
         if is_here {
@@ -354,7 +354,7 @@ impl Schedule for Arc<Shared> {
     fn schedule(door: Door, task: Notified) {
         match door {
             Door::There(shared) => shared.push_remote(task),
-            Door::Here => context::with_worker(|worker| {
+            Door::Here => here::with_worker(|worker| {
                 let worker = worker.expect("it was here when the door was opened");
                 worker.push_woken(task);
             }),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crossbeam_deque::Stealer;
 
-use crate::task::{Header, Notified};
+use crate::cell::{Header, Notified};
 
 /// The public side of a worker: its queue's stealer, and its LIFO slot.
 #[derive(Debug)]

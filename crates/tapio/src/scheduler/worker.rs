@@ -8,11 +8,12 @@ use std::sync::Arc;
 use crossbeam_deque::{Steal, Worker as Queue};
 use tapio_driver::{Limit, Wakes};
 
+use super::here;
 use super::shared::Shared;
 use super::slot::Slot;
+use crate::cell::Notified;
 use crate::context::{self, Entered};
 use crate::coop;
-use crate::task::Notified;
 
 /// Tasks run in a row from the LIFO slot before the queue gets its turn, so
 /// that two tasks which wake each other do not starve the rest.
@@ -59,7 +60,7 @@ pub(crate) fn start_workers(shared: &Arc<Shared>) -> io::Result<()> {
 pub(super) fn worker_thread(shared: Arc<Shared>, core: Core, seat: u32) {
     let worker = Rc::new(Worker::new(Arc::clone(&shared), core, seat));
     let entered = context::set_entered(Entered::Inside);
-    let current = context::set_worker(Some(Rc::clone(&worker)));
+    let current = here::set_worker(Some(Rc::clone(&worker)));
     let mut next = Some(seat);
     while let Some(seat) = next {
         if let Err(error) = shared.seat(seat).occupy() {

@@ -10,10 +10,10 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::scene::{LocalEnterGuard, Scene};
+use crate::cell::JoinHandle;
 use crate::context;
 use crate::coop;
 use crate::runtime::{Id, Runtime};
-use crate::task::JoinHandle;
 
 /// Tasks run at one poll of a set, before it gives way, as tokio has it.
 const TASKS_PER_TICK: u32 = 61;

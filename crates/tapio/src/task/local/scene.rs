@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::shared::LocalShared;
-use crate::task::{Id, JoinHandle, Notified, new_task};
+use crate::cell::{Id, JoinHandle, Notified, new_task};
 
 thread_local! {
     static CURRENT: RefCell<Option<Entered>> = const { RefCell::new(None) };

@@ -9,7 +9,7 @@ use std::task::Waker;
 use parking_lot::Mutex;
 
 use super::scene;
-use crate::task::{Notified, OwnedTasks, Schedule, TaskRef};
+use crate::cell::{Notified, OwnedTasks, Schedule, TaskRef};
 
 /// The scheduler of a set's tasks.
 pub(super) struct LocalShared {

@@ -55,5 +55,5 @@ pub fn id() -> Id {
 /// The id of the task that runs on this thread, or `None` outside of a task.
 #[must_use]
 pub fn try_id() -> Option<Id> {
-    context::current_task()
+    Id::from_raw(context::current_task())
 }

@@ -7,8 +7,8 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::cell::Header;
 use super::id::Id;
+use super::layout::Header;
 use super::state::Wake;
 
 /// One counted reference to a task.

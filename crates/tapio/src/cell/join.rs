@@ -88,7 +88,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Whether the task is complete; if not, `waker` is told when it is.
-    pub(super) fn poll_complete(&self, waker: &Waker) -> bool {
+    pub(crate) fn poll_complete(&self, waker: &Waker) -> bool {
         let header = self.task.header();
         let (complete, has_waker) = header.state.join_view();
         if complete {

@@ -1,0 +1,28 @@
+//! What a task is made of.
+//!
+//! A task is one allocation (`layout`) whose state word (`state`) says who
+//! may touch what; `harness` polls it, `raw` and `waker` are references to it,
+//! `join` waits for it, `owned` lists all of a scheduler's tasks, `new` makes
+//! one. Who queues tasks is up to the implementor of [`Schedule`].
+//!
+//! Reading order: `state`, `layout`, `harness`, `join`.
+
+mod error;
+mod harness;
+mod id;
+mod join;
+mod layout;
+mod new;
+mod owned;
+mod raw;
+mod state;
+mod waker;
+
+pub use self::error::JoinError;
+pub use self::id::{Id, id, try_id};
+pub use self::join::{AbortHandle, JoinHandle};
+
+pub(crate) use self::layout::{Header, Schedule};
+pub(crate) use self::new::{new_blocking_task, new_task};
+pub(crate) use self::owned::OwnedTasks;
+pub(crate) use self::raw::{Notified, TaskRef};
