@@ -99,9 +99,6 @@ mod tests {
             of("echo --peers tokio,tokio-mt1").as_deref(),
             Some("tokio-peer")
         );
-        assert_eq!(
-            of("--peers floor-epoll,smol").as_deref(),
-            Some("smol-peer")
-        );
+        assert_eq!(of("--peers floor-epoll,smol").as_deref(), Some("smol-peer"));
     }
 }
