@@ -94,7 +94,7 @@ fn settings(args: &Args) -> Result<Settings, String> {
     }
     Ok(Settings {
         rounds: args.get_or("rounds", if quick { 1 } else { 5 })?.max(1),
-        secs: args.get_or("secs", if quick { 0.5 } else { 3.0 })?,
+        secs: args.get_or("secs", if quick { 0.5 } else { 2.0 })?,
         quick,
         rate: args.get("rate")?,
         peers,
@@ -142,7 +142,7 @@ fn measure(section: &Section, settings: &Settings) -> Results {
         };
         for round in 1..=settings.rounds {
             for peer in &peers {
-                if results.failure(case.name, peer.name).is_some() {
+                if results.cannot_run(case.name, peer.name) {
                     continue;
                 }
                 let outcome = trial::run(peer, &case, settings);

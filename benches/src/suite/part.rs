@@ -1,7 +1,6 @@
 //! The processes of a trial, and what they say.
 
 use std::{
-    env,
     io::{BufRead, BufReader, Read, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
@@ -16,6 +15,8 @@ use crate::report::Figures;
 
 /// How long a part may take beyond the time that it measures.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// This program, even if its file has been replaced by a new build meanwhile.
+const MYSELF: &str = "/proc/self/exe";
 
 /// A process of a trial. Closing its standard input asks it to end; dropping
 /// this makes sure that it has.
@@ -32,8 +33,7 @@ impl Part {
     /// # Errors
     /// It cannot be started.
     pub(crate) fn start(line: &str) -> Result<Self, String> {
-        let program = env::current_exe().map_err(|error| format!("finding myself: {error}"))?;
-        let mut child = Command::new(program)
+        let mut child = Command::new(MYSELF)
             .args(line.split_whitespace())
             // A panic is reported in one line; its backtrace would bury it.
             .env("RUST_BACKTRACE", "0")

@@ -53,13 +53,10 @@ impl Results {
         }
     }
 
-    /// Why `peer` cannot run `case`, if it cannot.
-    pub(crate) fn failure(&self, case: &str, peer: &str) -> Option<&str> {
-        let failed = self
-            .failures
-            .iter()
-            .find(|failure| failure.0 == case && failure.1 == peer);
-        failed.map(|failure| failure.2.as_str())
+    /// Whether `peer` has failed in `case` and never succeeded.
+    pub(crate) fn cannot_run(&self, case: &str, peer: &str) -> bool {
+        let failed = self.failures.iter().any(|of| of.0 == case && of.1 == peer);
+        failed && !self.peers(case).contains(&peer)
     }
 
     fn peers(&self, case: &str) -> Vec<&'static str> {
@@ -134,7 +131,12 @@ fn table(text: &mut String, section: &Section, case: &Case, results: &Results) {
         .filter(|failure| failure.0 == case.name);
     for (i, (_, peer, reason)) in failures.enumerate() {
         let gap = if i == 0 { "\n" } else { "" };
-        let _ = writeln!(text, "{gap}- {peer} is missing: {reason}");
+        let what = if results.cannot_run(case.name, peer) {
+            "is missing"
+        } else {
+            "failed once"
+        };
+        let _ = writeln!(text, "{gap}- {peer} {what}: {reason}");
     }
 }
 
@@ -177,7 +179,9 @@ mod tests {
         assert_eq!(results.peers("case"), ["a"]);
         assert_eq!(results.summary("case", "a", "ns", 1.0).unwrap().median, 2.0);
         assert_eq!(results.summary("case", "a", "ns", 10.0).unwrap().max, 0.3);
-        assert_eq!(results.failure("case", "b"), Some("refused"));
-        assert_eq!(results.failure("other", "b"), None);
+        results.add("case", "a", Err("once".into()));
+        assert!(results.cannot_run("case", "b"));
+        assert!(!results.cannot_run("other", "b"));
+        assert!(!results.cannot_run("case", "a"), "it has succeeded before");
     }
 }
