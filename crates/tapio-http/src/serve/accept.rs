@@ -2,6 +2,7 @@
 
 use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::serve::registry::{Registry, count};
 use crate::serve::service::MakeService;
 use crate::serve::settings::Settings;
 use crate::serve::stream::Stream;
+use crate::serve::watched::noting_panics;
 
 /// The first wait after a failure that will not pass by itself at once; it
 /// doubles with each one that follows.
@@ -82,11 +84,17 @@ where
                 let entry = registry.open(listener.peer(&io, &addr));
                 let state = Arc::clone(entry.state());
                 let stream = Stream::new(io, entry);
+                // The service's own code runs here, and a panic of it must not
+                // end the server. The connection goes with its stream.
+                let making = AssertUnwindSafe(|| noting_panics(&state, || make.make(addr)));
+                let Ok(making) = catch_unwind(making) else {
+                    continue;
+                };
                 let connection: Connection<L, M, K> = Connection::new(
                     stream,
                     state,
                     Arc::clone(registry),
-                    make.make(addr),
+                    making,
                     Arc::clone(settings),
                 );
                 drop(tapio::spawn(connection));

@@ -29,7 +29,7 @@ use crate::serve::service::{BoxError, MakeService};
 use crate::serve::settings::Settings;
 use crate::serve::state::{Orders, Phase, State};
 use crate::serve::stream::Stream;
-use crate::serve::watched::Watched;
+use crate::serve::watched::{Watched, noting_panics};
 
 pin_project! {
     /// Serves one connection to its end.
@@ -112,7 +112,11 @@ where
             if phase == Phase::Draining && !*this.is_closing && this.state.is_busy() {
                 *this.is_closing = this.stage.as_mut().close_gracefully();
             }
-            if let Poll::Ready(outcome) = this.stage.as_mut().poll(cx, this.settings, phase) {
+            if let Poll::Ready(outcome) =
+                this.stage
+                    .as_mut()
+                    .poll(cx, this.state, this.settings, phase)
+            {
                 this.stage.set(Stage::Gone);
                 if let Err(error) = outcome {
                     count(&this.registry.failed);
@@ -156,20 +160,21 @@ where
     fn poll(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
+        state: &Arc<State>,
         settings: &Settings,
         phase: Phase,
     ) -> Poll<Result<(), BoxError>> {
         loop {
             let next = match self.as_mut().project() {
                 StageProjection::Making { making, stream } => {
-                    let made = ready!(making.poll(cx));
+                    let made = ready!(noting_panics(state, || making.poll(cx)));
                     let Some(stream) = stream.take() else {
                         unreachable!("the service is made once");
                     };
                     let service = made.inspect_err(|error| {
-                        error!(peer = %stream.state().peer(), error, "no service could be made for a connection");
+                        error!(peer = %state.peer(), error, "no service could be made for a connection");
                     })?;
-                    let service = Watched::new(service, Arc::clone(stream.state()));
+                    let service = Watched::new(service, Arc::clone(state));
                     match (settings.with_http1, settings.with_http2) {
                         (true, true) => Stage::Telling {
                             parts: Some((stream, service)),

@@ -5,13 +5,16 @@
 //! the timer. Two waits share it:
 //!
 //! - **head**: from the first byte of a request (for the first request: from
-//!   the beginning of the connection) until the head is complete. Exact.
+//!   the beginning of the connection) until the head is complete. A beginning
+//!   that came in one piece with the request before it is not seen, and counts
+//!   as idle.
 //! - **idle**: without a request. The timer is armed when the first idle spell
 //!   begins; when it fires and requests have come in between, it is armed again.
 //!   So an idle connection is closed after one to two times the idle timeout.
 //!
 //! A connection that is answering a request is not timed: that is for the
-//! service to do.
+//! service to do. Neither is one that was upgraded, or that has carried an
+//! upgraded stream of HTTP/2: hyper does not say when such a stream ends.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -67,7 +67,7 @@ impl Registry {
         }
         list.open
             .iter()
-            .filter(|(_, state)| !state.is_upgraded())
+            .filter(|(_, state)| !state.is_out_of_http())
             .count()
     }
 
@@ -81,7 +81,7 @@ impl Registry {
             .map(|(_, state)| Arc::clone(state))
             .collect();
         for state in states {
-            if upgraded_too || !state.is_upgraded() {
+            if upgraded_too || !state.is_out_of_http() {
                 state.order(phase);
             }
         }

@@ -119,8 +119,15 @@ impl State {
         self.is_upgraded.store(true, Ordering::Relaxed);
     }
 
+    /// Says whether the connection speaks another protocol by now; over HTTP/2,
+    /// whether a stream of it has ever done so.
     pub(super) fn is_upgraded(&self) -> bool {
         self.is_upgraded.load(Ordering::Relaxed)
+    }
+
+    /// Says whether nothing is left of it that HTTP could end.
+    pub(super) fn is_out_of_http(&self) -> bool {
+        self.is_upgraded() && !self.is_busy()
     }
 
     pub(super) fn set_send_blocked(&self, is_blocked: bool) {
@@ -189,7 +196,7 @@ impl State {
     }
 
     pub(super) fn activity(&self) -> Activity {
-        if self.is_upgraded() {
+        if self.is_out_of_http() {
             Activity::Upgraded
         } else if self.is_send_blocked.load(Ordering::Relaxed) {
             Activity::Sending

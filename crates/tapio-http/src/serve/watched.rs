@@ -85,10 +85,8 @@ where
             error
         })?;
         // From here on hyper may give the stream away, which has to know before.
-        let status = response.status();
-        let switches =
-            status == StatusCode::SWITCHING_PROTOCOLS || (*this.is_connect && status.is_success());
-        if switches && state.is_http1() {
+        let is_switching = state.is_http1() && response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_switching || (*this.is_connect && response.status().is_success()) {
             state.set_upgraded();
         }
         let in_flight = this.in_flight.take();
@@ -133,7 +131,7 @@ impl<B: Body> Body for WatchedBody<B> {
 ///
 /// The panic goes on: it ends the task, which is the connection's or, over
 /// HTTP/2, the stream's.
-fn noting_panics<T>(state: &State, user: impl FnOnce() -> T) -> T {
+pub(super) fn noting_panics<T>(state: &State, user: impl FnOnce() -> T) -> T {
     struct Note<'a>(Option<&'a State>);
 
     impl Drop for Note<'_> {

@@ -1,8 +1,9 @@
 //! The limit of connections, and accepting that fails.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 
 use axum::Router;
 use axum::routing::get;
@@ -119,5 +120,65 @@ fn a_broken_listener_ends_the_server() {
         let outcome =
             runtime.block_on(tapio_http::serve(Failing { listener, errors }, app()).into_future());
         assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    });
+}
+
+/// Set for the process that [`few_descriptors_server`] runs in.
+const CHILD: &str = "TAPIO_HTTP_TEST_CHILD";
+
+/// The server of the next test: it prints its address and runs until its
+/// standard input ends. Without the variable it is no test and does nothing.
+#[test]
+fn few_descriptors_server() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    on_each_driver(|driver| {
+        let server = Server::start(driver, app());
+        writeln!(io::stdout(), "at {}", server.addr).unwrap();
+        io::stdin().read_line(&mut String::new()).unwrap();
+        let report = server.stop();
+        writeln!(io::stdout(), "errors {}", report.counts.accept_errors).unwrap();
+    });
+}
+
+#[test]
+fn without_descriptors_a_server_waits_and_goes_on() {
+    on_each_driver(|driver| {
+        // The limit belongs to the whole process, so it gets one of its own.
+        let mut child = Command::new("sh")
+            .args([
+                "-c",
+                "ulimit -n 64 && exec \"$0\" --exact limit::few_descriptors_server --nocapture",
+            ])
+            .arg(std::env::current_exe().unwrap())
+            .env(CHILD, "1")
+            .env("TAPIO_DRIVER", driver.name())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut after = |word: &str| loop {
+            let line = lines.next().expect("the server goes on").unwrap();
+            if let Some((_, rest)) = line.split_once(word) {
+                return rest.to_owned();
+            }
+        };
+        let addr = after("at ").parse().unwrap();
+
+        // More than it has descriptors for: the last ones are not answered.
+        let mut clients: VecDeque<Client> = (0..80).map(|_| Client::connect(addr)).collect();
+        assert_eq!(clients[0].get("/").text(), "hello");
+        let last = clients.back_mut().unwrap();
+        last.send_get("/");
+        // As others leave, the last one gets its turn.
+        let mut last = clients.pop_back().unwrap();
+        clients.drain(..40);
+        assert_eq!(last.answer().text(), "hello");
+        drop(child.stdin.take());
+        let errors: u64 = after("errors ").parse().unwrap();
+        assert!(errors > 0, "it never ran out of descriptors");
+        assert!(child.wait().unwrap().success());
     });
 }

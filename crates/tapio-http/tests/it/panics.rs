@@ -1,6 +1,7 @@
 //! Services that panic or fail.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -127,5 +128,44 @@ fn a_service_that_fails_ends_its_connection() {
         assert_eq!(server.connect().get("/").text(), "fine");
         let counts = server.stop().counts;
         assert_eq!((counts.failed, counts.panics), (1, 0));
+    });
+}
+
+/// Panics where services are made: at once for the first connection, later for
+/// the second.
+#[derive(Clone, Debug, Default)]
+struct PanickingMake {
+    count: u32,
+}
+
+impl tower::Service<SocketAddr> for PanickingMake {
+    type Response = Router;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Router, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _peer: SocketAddr) -> Self::Future {
+        self.count += 1;
+        let count = self.count;
+        assert!(count != 1, "making panics, as the test wants");
+        Box::pin(async move {
+            assert!(count != 2, "making panics later, as the test wants");
+            Ok(app())
+        })
+    }
+}
+
+#[test]
+fn a_panic_where_services_are_made_ends_its_connection_and_no_other() {
+    on_each_driver(|driver| {
+        let server = Server::start(driver, PanickingMake::default());
+        assert!(server.connect().is_closed_by_server());
+        assert!(server.connect().is_closed_by_server());
+        assert_eq!(server.connect().get("/").text(), "hello");
+        let counts = server.stop().counts;
+        assert_eq!((counts.connections, counts.panics), (3, 2));
     });
 }

@@ -20,6 +20,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Driver(DriverKind);
 
 impl Driver {
+    pub(crate) fn name(self) -> &'static str {
+        self.0.name()
+    }
+
     pub(crate) fn runtime(self) -> Runtime {
         Builder::new_multi_thread()
             .worker_threads(2)

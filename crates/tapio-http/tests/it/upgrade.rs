@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http2;
 use hyper::header::{CONNECTION, UPGRADE};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use tapio::io::{AsyncReadExt, AsyncWriteExt};
+use tapio::net::TcpStream;
 use tapio::sync::mpsc;
 use tapio_http::Activity;
-use tapio_http::rt::TapioIo;
+use tapio_http::rt::{TapioExecutor, TapioIo};
 
 use crate::support::{Client, PATIENCE, Server, on_each_driver, wait_until};
 
@@ -165,5 +167,70 @@ fn an_upgraded_connection_keeps_its_place_under_the_limit() {
         first.send("end");
         assert_eq!(first.read_exact(3), b"end");
         assert_eq!(second.head().unwrap().0, 101);
+    });
+}
+
+/// As WebSocket does it over HTTP/2 (RFC 8441): an extended CONNECT, and then a
+/// stream that is no HTTP beside others that are.
+#[test]
+fn an_upgraded_stream_of_http2_keeps_its_connection() {
+    on_each_driver(|driver| {
+        let service = hyper::service::service_fn(async |request: Request<Incoming>| {
+            if request.method() == Method::CONNECT {
+                tapio::spawn(async {
+                    let upgraded = hyper::upgrade::on(request).await.unwrap();
+                    let _ = echo(TapioIo::new(upgraded)).await;
+                });
+            }
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        });
+        let server = Server::start_with(driver, service, |serve| {
+            serve.idle_timeout(SHORT).drain_timeout(SHORT)
+        });
+        let _client = server.runtime.block_on(async {
+            let stream = TcpStream::connect(server.addr).await.unwrap();
+            let (mut sender, connection) =
+                http2::handshake(TapioExecutor::new(), TapioIo::new(stream))
+                    .await
+                    .unwrap();
+            tapio::spawn(connection);
+            // The server's settings have come with its first answer.
+            let plain = Request::get("http://test/")
+                .body(Empty::<Bytes>::new())
+                .unwrap();
+            assert!(
+                sender
+                    .send_request(plain)
+                    .await
+                    .unwrap()
+                    .status()
+                    .is_success()
+            );
+
+            let mut connect = Request::connect("http://test/echo")
+                .body(Empty::new())
+                .unwrap();
+            connect
+                .extensions_mut()
+                .insert(hyper::ext::Protocol::from_static("echo"));
+            let answer = sender.send_request(connect).await.unwrap();
+            assert!(answer.status().is_success());
+            let mut echo = TapioIo::new(hyper::upgrade::on(answer).await.unwrap());
+            for _ in 0..5 {
+                echo.write_all(b"one").await.unwrap();
+                let mut bytes = [0; 3];
+                echo.read_exact(&mut bytes).await.unwrap();
+                assert_eq!(&bytes, b"one");
+                // Idle, as far as HTTP can see, for longer than is allowed.
+                tapio::time::sleep(SHORT).await;
+            }
+            (sender, echo)
+        });
+        let open = server.monitor.open();
+        assert_eq!((open.len(), open[0].activity), (1, Activity::Upgraded));
+        let report = server.stop();
+        assert_eq!(report.open.len(), 1, "{report}");
+        assert!(report.open[0].dropped);
+        assert_eq!(report.counts.idle_timeouts, 0);
     });
 }
