@@ -14,10 +14,13 @@
 //! - [`Interest`] and [`Ready`]: what to wait for, and what a descriptor turned
 //!   out to be ready for
 //! - [`unix::AsyncFd`]: any pollable descriptor, watched by the runtime
+//! - [`stdin`], [`stdout`], [`stderr`]
 
 mod async_fd;
 mod async_fd_guard;
 mod async_fd_register;
+mod offload;
+mod standard;
 pub mod unix;
 
 #[doc(no_inline)]
@@ -39,3 +42,5 @@ pub use tokio::io::{
 };
 
 pub use tapio_driver::{Interest, Ready};
+
+pub use self::standard::{Stderr, Stdin, Stdout, stderr, stdin, stdout};

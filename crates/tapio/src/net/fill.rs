@@ -14,7 +14,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use bytes::BufMut;
-use rustix::net::{RecvFlags, SocketAddrAny};
+use rustix::net::RecvFlags;
+use socket2::{SockAddr, SockRef};
 
 use crate::io::ReadBuf;
 
@@ -34,7 +35,7 @@ pub(crate) fn recv_from(
     fd: impl AsFd,
     buf: &mut ReadBuf<'_>,
     flags: RecvFlags,
-) -> io::Result<(usize, Option<SocketAddrAny>)> {
+) -> io::Result<(usize, SockAddr)> {
     // SAFETY: as in `recv`.
     let (got, sender) = received_from(fd.as_fd(), unsafe { buf.unfilled_mut() }, flags)?;
     // SAFETY: the kernel has written the first `got` bytes.
@@ -55,10 +56,7 @@ pub(crate) fn recv_buf(fd: impl AsFd, buf: &mut impl BufMut) -> io::Result<usize
 }
 
 /// Receives into the spare room of `buf`, with the sender's address.
-pub(crate) fn recv_buf_from(
-    fd: impl AsFd,
-    buf: &mut impl BufMut,
-) -> io::Result<(usize, Option<SocketAddrAny>)> {
+pub(crate) fn recv_buf_from(fd: impl AsFd, buf: &mut impl BufMut) -> io::Result<(usize, SockAddr)> {
     // SAFETY: as in `recv_buf`.
     let space = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
     let (got, sender) = received_from(fd.as_fd(), space, RecvFlags::empty())?;
@@ -103,7 +101,8 @@ fn received_from(
     fd: BorrowedFd<'_>,
     space: &mut [MaybeUninit<u8>],
     flags: RecvFlags,
-) -> io::Result<(usize, Option<SocketAddrAny>)> {
-    let ((filled, _), _, sender) = rustix::net::recvfrom(fd, space, flags)?;
-    Ok((filled.len(), sender))
+) -> io::Result<(usize, SockAddr)> {
+    // Not by `rustix`, which panics over the longest possible Unix path and
+    // takes an unbound sender for one with an empty name.
+    SockRef::from(&fd).recv_from_with_flags(space, flags.bits().cast_signed())
 }

@@ -145,8 +145,9 @@ macro_rules! datagram {
             /// # Cost
             /// One system call when a datagram is there.
             pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, $Addr)> {
-                let receive = |socket: &_| recv_from(socket, buf, RecvFlags::empty());
-                self.io.async_io(RECEIVABLE, receive).await
+                let receive = self.io.async_io(RECEIVABLE, |socket| socket.recv_from(buf));
+                let (got, sender) = receive.await?;
+                Ok((got, sender.into()))
             }
 
             /// [`recv_from`](Self::recv_from) in the shape of a poll function.
@@ -161,7 +162,7 @@ macro_rules! datagram {
             ) -> Poll<io::Result<$Addr>> {
                 self.io.poll_io(cx, Direction::Read, |socket| {
                     let (_, sender) = fill::recv_from(socket, buf, RecvFlags::empty())?;
-                    $sender(sender)
+                    $sender(&sender)
                 })
             }
 
@@ -170,8 +171,9 @@ macro_rules! datagram {
             /// # Errors
             /// As for [`try_recv`](Self::try_recv).
             pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, $Addr)> {
-                let receive = || recv_from(self.io.get(), buf, RecvFlags::empty());
-                self.io.try_io(RECEIVABLE, receive)
+                let receive = || self.io.get().recv_from(buf);
+                let (got, sender) = self.io.try_io(RECEIVABLE, receive)?;
+                Ok((got, sender.into()))
             }
 
             /// Receives a datagram into the spare room of `buf`, and says who
@@ -206,18 +208,9 @@ macro_rules! datagram {
         /// An error that a datagram met on its way is something to receive.
         const RECEIVABLE: Interest = Interest::READABLE.add(Interest::ERROR);
 
-        fn recv_from(
-            socket: impl AsFd,
-            buf: &mut [u8],
-            flags: RecvFlags,
-        ) -> io::Result<(usize, $Addr)> {
-            let (got, sender) = sys::recv_from(socket, buf, flags)?;
-            Ok((got, $sender(sender)?))
-        }
-
         fn recv_buf_from(socket: impl AsFd, buf: &mut impl BufMut) -> io::Result<(usize, $Addr)> {
             let (got, sender) = fill::recv_buf_from(socket, buf)?;
-            Ok((got, $sender(sender)?))
+            Ok((got, $sender(&sender)?))
         }
     };
 }

@@ -9,9 +9,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags,
-    SocketType, ipproto,
+    AddressFamily, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, ipproto,
 };
+use socket2::{SockAddr, SockRef};
 
 /// The longest list that the kernel takes in one vectored call.
 const IOV_MAX: usize = 1024;
@@ -54,14 +54,17 @@ pub(crate) fn listen_tcp(addr: SocketAddr) -> io::Result<net::TcpListener> {
 
 /// The next connection that waits to be accepted.
 pub(crate) fn accept_tcp(listener: &net::TcpListener) -> io::Result<(net::TcpStream, SocketAddr)> {
-    let (socket, peer) = accept(listener)?;
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, FRESH)?;
     let peer = peer.ok_or(Errno::AFNOSUPPORT)?.try_into()?;
     Ok((socket.into(), peer))
 }
 
-/// The next connection that waits to be accepted, as it comes.
-pub(crate) fn accept(listener: impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
-    Ok(rustix::net::acceptfrom_with(listener, FRESH)?)
+/// The same of a Unix listener, with the peer's address as it comes.
+pub(crate) fn accept_unix(listener: impl AsFd) -> io::Result<(OwnedFd, SockAddr)> {
+    // Not by `rustix`, which panics over the longest possible path.
+    let listener = SockRef::from(&listener);
+    let (socket, peer) = listener.accept4(FRESH.bits().cast_signed())?;
+    Ok((socket.into(), peer))
 }
 
 /// Begins a connection, or asks what has become of it: "would block" until it
@@ -84,24 +87,13 @@ pub(crate) fn send_vectored(socket: impl AsFd, bufs: &[io::IoSlice<'_>]) -> io::
 
 /// Who sent the datagram that is first in line, which stays there.
 pub(crate) fn peek_sender(socket: impl AsFd) -> io::Result<SocketAddr> {
-    let (_, _, sender) = rustix::net::recvfrom(socket, &mut [0_u8; 0], RecvFlags::PEEK)?;
-    sender_ip(sender)
-}
-
-/// Receives one datagram, with its sender's address.
-pub(crate) fn recv_from(
-    socket: impl AsFd,
-    buf: &mut [u8],
-    flags: RecvFlags,
-) -> io::Result<(usize, Option<SocketAddrAny>)> {
-    let (_, got, sender) = rustix::net::recvfrom(socket, buf, flags)?;
-    Ok((got, sender))
+    sender_ip(&SockRef::from(&socket).peek_sender()?)
 }
 
 /// A sender's address, which every datagram of these families has.
-pub(crate) fn sender_ip(sender: Option<SocketAddrAny>) -> io::Result<SocketAddr> {
-    let sender = sender.ok_or_else(|| io::Error::other("the datagram has no sender's address"))?;
-    Ok(sender.try_into()?)
+pub(crate) fn sender_ip(sender: &SockAddr) -> io::Result<SocketAddr> {
+    let missing = || io::Error::other("the datagram has no sender's address");
+    sender.as_socket().ok_or_else(missing)
 }
 
 /// Sees to it that `socket` does not block.

@@ -6,6 +6,7 @@ use std::os::unix::net::SocketAddr as StdSocketAddr;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use rustix::net::SocketAddrUnix;
 use tapio::io::{AsyncReadExt, AsyncWriteExt};
 use tapio::net::unix::{SocketAddr, pipe};
 use tapio::net::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
@@ -66,6 +67,37 @@ impl MapResults
 {
     fn map_results(self) -> (UnixStream, UnixStream) {
         (self.0.unwrap(), self.1.unwrap().0)
+    }
+}
+
+#[test]
+fn peers_tell_their_address_whatever_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let stem = dir.path().to_str().unwrap();
+    for (number, (kind, runtime)) in runtimes().enumerate() {
+        runtime.block_on(async {
+            let path = dir.path().join(format!("{number}.sock"));
+            let listener = UnixListener::bind(&path).unwrap();
+            let _near = UnixStream::connect(&path).await.unwrap();
+            let (_far, peer) = listener.accept().await.unwrap();
+            assert!(peer.is_unnamed(), "{kind}");
+
+            let socket = UnixSocket::new_stream().unwrap();
+            let own = dir.path().join(format!("{number}.own"));
+            socket.bind(&own).unwrap();
+            let _near = socket.connect(&path).await.unwrap();
+            let (_far, peer) = listener.accept().await.unwrap();
+            assert_eq!(peer.as_pathname(), Some(&*own), "{kind}");
+
+            // The longest that the kernel takes, which leaves no room for the
+            // zero byte at the end.
+            let fill = "x".repeat(108 - stem.len() - 3);
+            let longest = SocketAddrUnix::new(format!("{stem}/{number}-{fill}")).unwrap();
+            let socket = UnixSocket::new_stream().unwrap();
+            rustix::net::bind(&socket, &longest).unwrap();
+            let _near = socket.connect(&path).await.unwrap();
+            listener.accept().await.unwrap();
+        });
     }
 }
 

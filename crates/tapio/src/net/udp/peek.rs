@@ -69,7 +69,7 @@ impl UdpSocket {
     ) -> Poll<io::Result<SocketAddr>> {
         self.io.poll_io(cx, Direction::Read, |socket| {
             let (_, sender) = fill::recv_from(socket, buf, RecvFlags::PEEK)?;
-            sys::sender_ip(sender)
+            sys::sender_ip(&sender)
         })
     }
 

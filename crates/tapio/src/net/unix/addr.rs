@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net;
 use std::path::Path;
 
-use rustix::net::{SocketAddrAny, SocketAddrUnix};
+use rustix::net::SocketAddrUnix;
+use socket2::SockAddr;
 
 /// The address of a Unix socket: a path, a name in the abstract namespace, or
 /// none.
@@ -53,21 +54,17 @@ impl SocketAddr {
         }
     }
 
-    /// The address that a system call gave, if it gave one: the sender of a
-    /// datagram that was never bound has none.
-    pub(super) fn from_system(addr: Option<SocketAddrAny>) -> io::Result<SocketAddr> {
-        let addr = match addr {
-            Some(addr) => SocketAddrUnix::try_from(addr)?,
-            None => SocketAddrUnix::new_unnamed(),
-        };
-        let addr = if let Some(path) = addr.path() {
-            net::SocketAddr::from_pathname(Path::new(std::ffi::OsStr::from_bytes(path.to_bytes())))
-        } else if let Some(name) = addr.abstract_name() {
-            net::SocketAddr::from_abstract_name(name)
-        } else {
-            net::SocketAddr::from_pathname("")
-        };
-        addr.map(SocketAddr)
+    /// The address that a system call gave: none for a socket that was never
+    /// bound. A path that fills `sun_path` to the last byte is the kernel's to
+    /// know: the standard library makes no such address, so it counts as none.
+    pub(super) fn from_system(addr: &SockAddr) -> io::Result<SocketAddr> {
+        if let Some(name) = addr.as_abstract_namespace() {
+            return net::SocketAddr::from_abstract_name(name).map(SocketAddr);
+        }
+        let path = addr.as_pathname().unwrap_or(Path::new(""));
+        net::SocketAddr::from_pathname(path)
+            .or_else(|_| net::SocketAddr::from_pathname(""))
+            .map(SocketAddr)
     }
 
     pub(super) fn std(&self) -> &net::SocketAddr {
@@ -98,28 +95,54 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
     use std::path::Path;
 
+    use socket2::{Domain, SockAddr, Socket, Type};
+
     use super::SocketAddr;
 
-    /// To the system and back.
-    fn round(addr: &SocketAddr) -> SocketAddr {
-        SocketAddr::from_system(Some(addr.to_system().unwrap().into())).unwrap()
+    /// What a socket bound to `path` tells of its address.
+    fn bound(path: &Path) -> SocketAddr {
+        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None).unwrap();
+        let addr = SocketAddr::named(path).unwrap();
+        rustix::net::bind(&socket, &addr.to_system().unwrap()).unwrap();
+        SocketAddr::from_system(&socket.local_addr().unwrap()).unwrap()
     }
 
     #[test]
     fn addresses_survive_the_way_through_the_system() {
-        let path = SocketAddr::named(Path::new("/run/some.sock")).unwrap();
-        assert_eq!(
-            round(&path).as_pathname(),
-            Some(Path::new("/run/some.sock"))
-        );
-        let name = SocketAddr::named(Path::new("\0some name")).unwrap();
-        assert_eq!(round(&name).as_abstract_name(), Some(&b"some name"[..]));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("some.sock");
+        assert_eq!(bound(&path).as_pathname(), Some(&*path));
+        let name = format!("\0tapio addr {}", std::process::id());
+        let addr = bound(Path::new(&name));
+        assert_eq!(addr.as_abstract_name(), Some(&name.as_bytes()[1..]));
+        // Unnamed to us; the kernel gives it a name of its own.
         let none = SocketAddr::from(UnixDatagram::unbound().unwrap().local_addr().unwrap());
-        assert!(round(&none).is_unnamed());
-        assert!(SocketAddr::from_system(None).unwrap().is_unnamed());
-        let longest = "x".repeat(107);
-        let path = SocketAddr::named(Path::new(&longest)).unwrap();
-        assert_eq!(round(&path).as_pathname(), Some(Path::new(&longest)));
+        assert!(none.is_unnamed());
+        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None).unwrap();
+        let unnamed = socket.local_addr().unwrap();
+        assert!(SocketAddr::from_system(&unnamed).unwrap().is_unnamed());
+        rustix::net::bind(&socket, &none.to_system().unwrap()).unwrap();
+        let given = SocketAddr::from_system(&socket.local_addr().unwrap()).unwrap();
+        assert!(
+            given
+                .as_abstract_name()
+                .is_some_and(|name| !name.is_empty())
+        );
+    }
+
+    #[test]
+    fn the_longest_path_does_no_harm() {
+        let dir = tempfile::tempdir().unwrap();
+        let stem = dir.path().to_str().unwrap();
+        for length in [107, 108] {
+            let path = format!("{stem}/{}", "x".repeat(length - stem.len() - 1));
+            let socket = Socket::new(Domain::UNIX, Type::DGRAM, None).unwrap();
+            let addr = rustix::net::SocketAddrUnix::new(&*path).unwrap();
+            rustix::net::bind(&socket, &addr).unwrap();
+            let addr: SockAddr = socket.local_addr().unwrap();
+            let addr = SocketAddr::from_system(&addr).unwrap();
+            assert_eq!(addr.is_unnamed(), length == 108);
+        }
     }
 
     #[test]

@@ -120,8 +120,8 @@ impl UnixListener {
 }
 
 fn accept(listener: &net::UnixListener) -> io::Result<(net::UnixStream, SocketAddr)> {
-    let (socket, peer) = sys::accept(listener)?;
-    Ok((socket.into(), SocketAddr::from_system(peer)?))
+    let (socket, peer) = sys::accept_unix(listener)?;
+    Ok((socket.into(), SocketAddr::from_system(&peer)?))
 }
 
 /// Most often the peer has sent something by now; writable it is anyway.
