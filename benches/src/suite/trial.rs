@@ -18,6 +18,7 @@ const FIRST: usize = 200;
 const WARMUP_SECS: f64 = 0.5;
 /// How long idle servers are watched for wake-ups.
 const WATCH: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_millis(200);
 
 /// Measures `peer` in `case` once.
 ///
@@ -115,6 +116,8 @@ fn idle(server: &mut Part, peer: &Peer, case: &Case) -> Result<Figures, String> 
     let (heap_before, resident_before) = server.memory()?;
     let _all = hold(case.connections)?;
     let (heap, resident) = server.memory()?;
+    // What was asked last has to be answered and gone to sleep again.
+    thread::sleep(SETTLE);
     let switches_before = switches(server.pid())?;
     thread::sleep(WATCH);
     let wakeups = switches(server.pid())? - switches_before;
