@@ -4,7 +4,8 @@ use std::env::VarError;
 use std::fmt;
 use std::io;
 
-use crate::contract::{Driver, DriverKind, named};
+use crate::contract::{Driver, DriverKind};
+use crate::error::named;
 use crate::poll::PollDriver;
 use crate::ring::{Ability, RingDriver};
 

@@ -8,6 +8,7 @@
 
 mod choose;
 mod contract;
+mod error;
 mod poll;
 mod ready;
 mod ring;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::contract::named;
+use crate::error::named;
 
 const AWAKE: u8 = 0;
 const PARKED: u8 = 1;

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     static HOT: Hot = const { Hot::new() };
@@ -68,6 +69,14 @@ pub(crate) fn next_id(refill: impl FnOnce() -> Range<u64>) -> u64 {
         hot.id_next.set(id + 1);
         id
     })
+}
+
+/// A number that this thread keeps as long as it lives.
+pub(crate) fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // Relaxed: only a rough spread over seats hangs on it.
+    thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
+    NUMBER.with(|number| *number)
 }
 
 /// The number of the running task; zero outside of tasks.

@@ -41,7 +41,7 @@ impl<E: AsFd> Watched<E> {
 
     #[track_caller]
     fn with_lane(io: E, lane: Lane) -> io::Result<Watched<E>> {
-        let handle = Handle::with_current(Handle::clone);
+        let handle = Handle::current();
         assert!(
             handle.is_io_enabled(),
             "A Tokio 1.x context was found, but IO is disabled. Call `enable_io` on the runtime \
@@ -57,10 +57,6 @@ impl<E: AsFd> Watched<E> {
 
     pub(crate) fn get(&self) -> &E {
         self.io.as_ref().expect("taken out only by `into_inner`")
-    }
-
-    pub(crate) fn get_mut(&mut self) -> &mut E {
-        self.io.as_mut().expect("taken out only by `into_inner`")
     }
 
     /// Ends the watch and gives the object back.

@@ -105,16 +105,22 @@ const TAPIO_MODULES: &[Row] = &[
 
 /// Top-level modules of `tapio-driver`, by the same rule.
 const DRIVER_MODULES: &[Row] = &[
-    ("wake", &[]),
+    ("error", &[]),
     ("wakes", &[]),
     ("ready", &[]),
+    ("wake", &["error"]),
     ("contract", &["ready", "source", "wakes"]),
     ("source", &["contract", "ready", "wakes"]),
-    ("poll", &["contract", "ready", "source", "wake", "wakes"]),
-    // The ring falls back on readiness for what it cannot watch itself.
+    (
+        "poll",
+        &["contract", "error", "ready", "source", "wake", "wakes"],
+    ),
+    // The ring falls back on readiness for what it does not hold itself.
     (
         "ring",
-        &["contract", "poll", "ready", "source", "wake", "wakes"],
+        &[
+            "contract", "error", "poll", "ready", "source", "wake", "wakes",
+        ],
     ),
-    ("choose", &["contract", "poll", "ring"]),
+    ("choose", &["contract", "error", "poll", "ring"]),
 ];

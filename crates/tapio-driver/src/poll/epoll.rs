@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use rustix::event::{Timespec, epoll};
 use slab::Slab;
 
-use crate::contract::{Limit, gone, named};
+use crate::contract::Limit;
+use crate::error::{gone, named};
 use crate::ready::Ready;
 use crate::source::{Direction, Source};
 use crate::wakes::Wakes;

@@ -58,7 +58,11 @@ struct RingRemote {
 
 impl RingDriver {
     pub(crate) fn new(entries: u32, without: &[Ability]) -> Result<RingDriver, RingRefusal> {
-        probe(without)?;
+        // On a thread of its own, which is gone when the kernel tears the
+        // probe's ring down: that interrupts the system call that the ring's
+        // thread is in, and our caller is somebody else's thread.
+        std::thread::scope(|scope| scope.spawn(|| probe(without)).join())
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let other = |error: io::Error| RingRefusal::new("its descriptors", error);
         let (wake, alarm) = Wake::new().map_err(other)?;
         let epoll = Epoll::new().map_err(other)?;

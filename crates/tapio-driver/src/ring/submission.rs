@@ -19,7 +19,7 @@ use slab::Slab;
 
 use super::queues::Queues;
 use super::setup::{RingRefusal, open_ring};
-use crate::contract::gone;
+use crate::error::gone;
 use crate::ready::Ready;
 use crate::source::{Direction, Source};
 use crate::wakes::Wakes;

@@ -19,6 +19,7 @@
 mod async_fd;
 mod async_fd_guard;
 mod async_fd_register;
+mod copy;
 mod offload;
 mod standard;
 pub mod unix;
@@ -36,11 +37,9 @@ pub use tokio::io::{
     SimplexStream, Sink, Split, Take, WriteHalf,
 };
 #[doc(inline)]
-pub use tokio::io::{
-    copy, copy_bidirectional, copy_bidirectional_with_sizes, copy_buf, duplex, empty, join, repeat,
-    simplex, sink, split,
-};
+pub use tokio::io::{duplex, empty, join, repeat, simplex, sink, split};
 
 pub use tapio_driver::{Interest, Ready};
 
+pub use self::copy::{copy, copy_bidirectional, copy_bidirectional_with_sizes, copy_buf};
 pub use self::standard::{Stderr, Stdin, Stdout, stderr, stdin, stdout};

@@ -67,7 +67,10 @@ impl Handle {
     #[must_use]
     #[track_caller]
     pub fn current() -> Handle {
-        Handle::with_current(Handle::clone)
+        match Handle::try_current() {
+            Ok(handle) => handle,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// The runtime that this thread is in, if any.

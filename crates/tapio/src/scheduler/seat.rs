@@ -27,11 +27,13 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(driver: Box<dyn Driver>) -> Seat {
+    /// `start` is where the wheels of all seats begin, so that a deadline is
+    /// the same tick on each.
+    pub(super) fn new(driver: Box<dyn Driver>, start: Instant) -> Seat {
         let remote = driver.remote();
         Seat {
             inbox: SegQueue::new(),
-            wheel: Mutex::new(Wheel::new(remote.now())),
+            wheel: Mutex::new(Wheel::new(start)),
             has_timers: AtomicBool::new(false),
             driver: Mutex::new(driver),
             remote,
@@ -51,9 +53,9 @@ impl Seat {
     /// afterwards.
     pub(super) fn with_wheel<R>(&self, f: impl FnOnce(&mut Wheel) -> R) -> (R, bool) {
         let mut wheel = self.wheel.lock();
-        let before = wheel.next_deadline();
+        let before = wheel.next_tick();
         let outcome = f(&mut wheel);
-        let after = wheel.next_deadline();
+        let after = wheel.next_tick();
         let earlier = match (before, after) {
             (None, Some(_)) => {
                 // Relaxed: whoever parks reads it under the same order that

@@ -21,6 +21,7 @@ use super::worker::Core;
 use crate::blocking::Pool;
 use crate::cell::{Id, JoinHandle, Notified, OwnedTasks, Schedule, TaskRef, new_task};
 use crate::compat::Compat;
+use crate::context;
 
 /// How a runtime runs its tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,11 +87,13 @@ impl Shared {
         let mut seats = Vec::with_capacity(config.seats);
         let mut kinds = Vec::with_capacity(config.seats);
         let mut refusal = None;
+        let mut start = None;
         for _ in 0..config.seats {
             let chosen = tapio_driver::open(&config.driver)?;
             kinds.push(chosen.driver.kind());
             refusal = refusal.or(chosen.refusal);
-            seats.push(Seat::new(chosen.driver));
+            let start = *start.get_or_insert_with(|| chosen.driver.remote().now());
+            seats.push(Seat::new(chosen.driver, start));
         }
         let slots = config.seats + config.substitutes_max;
         Ok(Arc::new(Shared {
@@ -241,7 +244,7 @@ impl Shared {
                 .filter(|worker| worker.belongs_to(self))
                 .and_then(|worker| worker.seat())
         })
-        .unwrap_or_else(|| self.pick_seat() as u32)
+        .unwrap_or_else(|| (context::thread_number() % self.seats.len()) as u32)
     }
 
     pub(crate) fn seat(&self, seat: u32) -> &Seat {
