@@ -102,7 +102,10 @@ fn drive<F: Future>(
         for _ in 0..shared.config.event_interval {
             worker.keep_fair(SEAT);
             let Some(task) = worker.next_task(SEAT) else {
-                if !main.is_woken.load(Ordering::Relaxed) {
+                if main.is_woken.load(Ordering::Relaxed) {
+                    // It gave way: to what the driver has as well.
+                    worker.look_at_driver(SEAT);
+                } else {
                     worker.park(SEAT);
                 }
                 break;

@@ -124,8 +124,12 @@ impl Worker {
     /// timers.
     pub(super) fn keep_fair(&self, seat: u32) {
         if is_due(&self.until_fair, self.shared.config.event_interval) {
-            self.dispatch(|wakes| self.shared.poll_driver(seat, wakes));
+            self.look_at_driver(seat);
         }
+    }
+
+    pub(super) fn look_at_driver(&self, seat: u32) {
+        self.dispatch(|wakes| self.shared.poll_driver(seat, wakes));
     }
 
     /// The next task that is this worker's own.
@@ -221,6 +225,10 @@ impl Worker {
     fn poll_once(&self, task: Notified) {
         if let Some(again) = task.run() {
             self.push_back(again);
+            // A task that gives way gives way to what the driver has as well:
+            // that is looked at before the task's next turn.
+            let ahead = self.core.queue.len() as u32;
+            self.until_fair.set(self.until_fair.get().min(ahead));
         }
     }
 
