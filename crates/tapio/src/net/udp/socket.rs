@@ -22,6 +22,9 @@ use crate::watched::Watched;
 /// [`send`](Self::send) and [`recv`](Self::recv) speak to that one alone, and
 /// the kernel reports when it cannot be reached.
 ///
+/// Dropping the socket gives its address up at once, and so does the end of the
+/// process, however it comes.
+///
 /// There is no splitting: all methods take `&self`, and an `Arc` of the socket
 /// serves any number of tasks.
 ///
