@@ -1,0 +1,27 @@
+//! Tests that need a process of their own, because they count what a process
+//! holds, change what it may do, or end it. Each starts this binary again.
+//!
+//! - `rig`: runtimes to test, and what they are made to do
+//! - `refusal`: kernels, filters and limits that give no ring
+//! - `leaks`: runtimes that end in the middle of everything
+//! - `drops`: futures that are dropped at any poll
+//! - `scene`: every kind of operation, in flight at once
+//! - `idle`: who has nothing to do does nothing
+//! - `stop`: a server that is gone is gone
+
+mod drops;
+mod idle;
+mod leaks;
+mod refusal;
+mod rig;
+mod scene;
+mod stop;
+
+#[path = "../../../tapio-driver/tests/support/child.rs"]
+mod child;
+#[path = "../../../tapio-driver/tests/support/count.rs"]
+mod count;
+#[path = "../../../tapio-driver/tests/support/limits.rs"]
+mod limits;
+#[path = "../../../tapio-driver/tests/support/seccomp.rs"]
+mod seccomp;
