@@ -23,6 +23,8 @@ mod shared;
 mod shared_datagram;
 #[macro_use]
 mod shared_halves;
+#[macro_use]
+mod shared_stream;
 mod addr;
 mod fill;
 mod fresh;
