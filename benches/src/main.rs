@@ -76,6 +76,7 @@ fn command() -> Result<(), String> {
 
 /// Binds this process before it starts a thread.
 fn take_place(args: &Args, place: usize) -> Result<(), String> {
+    pin::go_first_if_inherited();
     pin::raise_descriptor_limit();
     pin::to_core(args.get_or("core", place)?)
 }

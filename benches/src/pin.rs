@@ -1,7 +1,9 @@
 //! Where a process runs: server and load must not share a core.
 
+use std::fs;
+
 use rustix::{
-    process::{Resource, Rlimit, getrlimit, nice, setrlimit},
+    process::{Resource, Rlimit, getpriority_process, getrlimit, nice, setrlimit, setsid},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
@@ -36,14 +38,29 @@ pub(crate) fn allowed() -> Vec<usize> {
         .collect()
 }
 
+/// The priority of [`go_first`], which the processes of the trials inherit.
+const FIRST: i32 = -20;
+
 /// Puts this process before the others that want its core.
 ///
 /// # Errors
 /// It takes a privilege that this process does not have.
 pub(crate) fn go_first() -> Result<(), String> {
-    nice(-20)
+    nice(FIRST)
         .map(drop)
         .map_err(|error| format!("raising the priority: {error}"))
+}
+
+/// Completes [`go_first`] in a process that was started by one that did it.
+///
+/// Where the kernel shares the cores out between sessions first (autogroups), a
+/// priority counts only within a session. So the process begins one of its own
+/// and raises that. The parent does not, to stay within reach of the terminal.
+pub(crate) fn go_first_if_inherited() {
+    if getpriority_process(None) == Ok(FIRST) && setsid().is_ok() {
+        // Without autogroups there is no such file and no need for it.
+        let _ = fs::write("/proc/self/autogroup", FIRST.to_string());
+    }
 }
 
 /// Allows as many descriptors as the hard limit does: thousands of connections
