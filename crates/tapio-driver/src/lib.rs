@@ -18,6 +18,7 @@ mod wakes;
 
 pub use crate::choose::{Chosen, Options, Refusal, open};
 pub use crate::contract::{Driver, DriverKind, Limit, Remote, UnknownDriver};
+pub use crate::error::{is_shut_down_error, shut_down_error};
 pub use crate::ready::{Interest, Ready};
 pub use crate::ring::Ability;
 pub use crate::source::{Direction, Event, Lane, Place, Source};

@@ -290,24 +290,32 @@ impl Source {
         }
     }
 
-    /// Stops assuming anything, for a driver that is about to watch both
-    /// directions at once and will report what is really there.
-    pub(crate) fn settle_both(&self) {
-        let assumed = ASSUMED_READ | ASSUMED_WRITE;
-        let ready = u32::from((Ready::READABLE | Ready::WRITABLE).bits());
-        // Relaxed: nothing is published; the driver's report is.
-        self.state.fetch_and(!(assumed | ready), Ordering::Relaxed);
-    }
-
     /// Stops assuming that `direction` is ready. Says whether the driver must
     /// now be asked to watch it.
     #[must_use = "a direction that is not armed is never reported again"]
     pub fn settle(&self, direction: Direction) -> bool {
-        if !self.is_assumed(direction) {
-            return false;
+        let assumed = direction.assumed();
+        let open = Ready::READABLE | Ready::WRITABLE;
+        let gone = u32::from((direction.mask() & open).bits());
+        let mut state = self.state.load(Ordering::Relaxed);
+        loop {
+            // A report may have put knowledge in the assumption's place, which
+            // must not be taken away. Relaxed: nothing is published here; the
+            // driver's next report is what readers synchronise with.
+            if state & assumed == 0 {
+                return false;
+            }
+            let next = state & !gone & !assumed;
+            match self.state.compare_exchange_weak(
+                state,
+                next,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => state = now,
+            }
         }
-        let event = self.event(direction.mask());
-        self.clear(event, direction)
     }
 
     /// Asks `home`, or the driver that already watches this source, to watch
@@ -339,9 +347,15 @@ impl Source {
     }
 
     /// The driver's report: `ready` is there, and whoever waits for it goes
-    /// into `wakes`.
+    /// into `wakes`. What is reported is known, and assumed no longer.
     pub(crate) fn report(&self, ready: Ready, wakes: &mut Wakes) {
-        self.advance(u32::from(ready.bits()));
+        let mut known = 0;
+        for direction in Direction::BOTH {
+            if !(ready & direction.mask()).is_empty() {
+                known |= direction.assumed();
+            }
+        }
+        self.advance(u32::from(ready.bits()), known);
         self.collect(ready, wakes);
     }
 
@@ -353,13 +367,13 @@ impl Source {
             Direction::Read => Ready::READABLE,
             Direction::Write => Ready::WRITABLE,
         };
-        self.advance(u32::from(ready.bits()) | direction.assumed());
+        self.advance(u32::from(ready.bits()) | direction.assumed(), 0);
         self.collect(ready, wakes);
     }
 
     /// The driver's last word: it is gone, and everybody who waits is told.
     pub(crate) fn shut_down(&self, wakes: &mut Wakes) {
-        self.advance(SHUTDOWN);
+        self.advance(SHUTDOWN, 0);
         self.collect(Ready::ALL, wakes);
     }
 
@@ -376,10 +390,10 @@ impl Source {
         self.keys[direction.index()].store(key.unwrap_or(NO_KEY), Ordering::Relaxed);
     }
 
-    fn advance(&self, set: u32) {
+    fn advance(&self, set: u32, unset: u32) {
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
-            let next = (state | set).wrapping_add(TICK_ONE);
+            let next = (state & !unset | set).wrapping_add(TICK_ONE);
             // Release pairs with the acquire in `event`.
             match self.state.compare_exchange_weak(
                 state,

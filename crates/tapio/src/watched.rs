@@ -284,9 +284,7 @@ fn directions(interest: Interest) -> impl Iterator<Item = Direction> {
 /// A driver that is gone for good is an error for whoever waits on it.
 fn check(event: Event) -> io::Result<Event> {
     if event.is_shutdown {
-        return Err(io::Error::other(
-            "A Tokio 1.x context was found, but it is being shutdown.",
-        ));
+        return Err(tapio_driver::shut_down_error());
     }
     Ok(event)
 }

@@ -15,7 +15,7 @@ use rustix::event::{Timespec, epoll};
 use slab::Slab;
 
 use crate::contract::Limit;
-use crate::error::{gone, named};
+use crate::error::{named, shut_down_error};
 use crate::ready::Ready;
 use crate::source::{Direction, Source};
 use crate::wakes::Wakes;
@@ -84,15 +84,13 @@ impl Epoll {
     /// Watches both directions of `source`, unless it does already.
     pub(crate) fn arm(&self, source: &Arc<Source>) -> io::Result<()> {
         let mut registry = self.registry.lock();
-        let fd = registry.fd.clone().ok_or_else(gone)?;
+        let fd = registry.fd.clone().ok_or_else(shut_down_error)?;
         if source.key(Direction::Read).is_some() {
             return Ok(());
         }
         registry.generation = registry.generation.wrapping_add(1);
         let generation = registry.generation;
         let key = registry.sources.insert((generation, Arc::clone(source)));
-        // What is really there is reported by the registration below.
-        source.settle_both();
         for direction in Direction::BOTH {
             source.set_key(direction, Some(key as u32));
         }
@@ -176,7 +174,7 @@ impl Events {
     pub(crate) fn wait(&mut self, limit: Limit) -> io::Result<()> {
         self.list.clear();
         let Some(fd) = &self.fd else {
-            return Err(gone());
+            return Err(shut_down_error());
         };
         let timeout = timeout(limit);
         let mut buffer = [const { MaybeUninit::uninit() }; BATCH];

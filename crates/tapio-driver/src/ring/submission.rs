@@ -19,7 +19,7 @@ use slab::Slab;
 
 use super::queues::Queues;
 use super::setup::{RingRefusal, open_ring};
-use crate::error::gone;
+use crate::error::shut_down_error;
 use crate::ready::Ready;
 use crate::source::{Direction, Source};
 use crate::wakes::Wakes;
@@ -118,7 +118,7 @@ impl Submission {
             self.replace_ring()?;
         }
         let state = self.state.lock();
-        let queues = state.queues.as_ref().ok_or_else(gone)?;
+        let queues = state.queues.as_ref().ok_or_else(shut_down_error)?;
         queues.enable()?;
         self.owner.store(this_thread(), Ordering::Relaxed);
         Ok(())
@@ -130,7 +130,7 @@ impl Submission {
     fn replace_ring(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         if state.queues.is_none() {
-            return Err(gone());
+            return Err(shut_down_error());
         }
         let fresh = open_ring(self.entries).map_err(RingRefusal::into_error)?;
         state.queues = Some(Arc::new(fresh));
@@ -151,7 +151,7 @@ impl Submission {
     pub(super) fn watch(&self, source: &Arc<Source>, direction: Direction) -> io::Result<bool> {
         let mut state = self.state.lock();
         if state.queues.is_none() {
-            return Err(gone());
+            return Err(shut_down_error());
         }
         if source.key(direction).is_some() {
             return Ok(false);
@@ -201,7 +201,7 @@ impl Submission {
     /// without waiting.
     pub(super) fn flush(&self) -> io::Result<()> {
         let mut state = self.state.lock();
-        let queues = state.queues.clone().ok_or_else(gone)?;
+        let queues = state.queues.clone().ok_or_else(shut_down_error)?;
         if state.refill() || queues.written() > 0 {
             state.submit()
         } else if queues.has_deferred() {
@@ -214,7 +214,7 @@ impl Submission {
     /// Hands entries to the kernel and waits for a completion, or `timeout`.
     pub(super) fn wait(&self, timeout: Option<&types::Timespec>) -> io::Result<()> {
         let mut state = self.state.lock();
-        let queues = state.queues.clone().ok_or_else(gone)?;
+        let queues = state.queues.clone().ok_or_else(shut_down_error)?;
         let backlog = state.refill();
         drop(state);
         if backlog || queues.has_completions() {

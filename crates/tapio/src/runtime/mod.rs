@@ -13,7 +13,7 @@ pub use self::builder::Builder;
 pub use self::handle::{EnterGuard, Handle, TryCurrentError};
 pub use self::id::Id;
 pub use self::metrics::RuntimeMetrics;
-pub use self::runtime::{Runtime, is_rt_shutdown_err};
+pub use self::runtime::Runtime;
 
 /// How a runtime runs its tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,4 +23,10 @@ pub enum RuntimeFlavor {
     CurrentThread,
     /// On threads of its own.
     MultiThread,
+}
+
+/// Whether an error says that the runtime behind a socket has been shut down.
+#[must_use]
+pub fn is_rt_shutdown_err(error: &std::io::Error) -> bool {
+    tapio_driver::is_shut_down_error(error)
 }

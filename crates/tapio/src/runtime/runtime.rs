@@ -10,12 +10,6 @@ use crate::cell::JoinHandle;
 use crate::context::{self, Entered};
 use crate::scheduler::Flavor;
 
-/// What an operation answers after its runtime was shut down: tokio's words,
-/// which programs look for.
-const SHUT_DOWN: &str = "A Tokio 1.x context was found, but it is being shutdown.";
-/// The same from a driver, which knows of no runtime.
-const DRIVER_SHUT_DOWN: &str = "the runtime behind this resource has been shut down";
-
 /// A runtime: workers, timers, sockets.
 ///
 /// Dropping it ends its tasks at their next await point and waits for blocking
@@ -144,16 +138,6 @@ impl Drop for Runtime {
             tracing::warn!("shutdown deadline passed: {threads} blocking calls still run");
         }
     }
-}
-
-/// Whether an error says that the runtime behind a resource was shut down.
-#[must_use]
-pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
-    let Some(cause) = error.get_ref() else {
-        return false;
-    };
-    let is_ours = || [SHUT_DOWN, DRIVER_SHUT_DOWN].contains(&cause.to_string().as_str());
-    error.kind() == io::ErrorKind::Other && cause.source().is_none() && is_ours()
 }
 
 impl fmt::Debug for Runtime {
