@@ -43,6 +43,10 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
                 "readiness comes from the driver; the call that follows goes into the caller's buffer",
             ),
             (
+                "crates/tapio/src/io/standard.rs",
+                "the standard streams are the real system's, and are served by blocking threads",
+            ),
+            (
                 "crates/tapio/src/io/async_fd.rs",
                 "names the error number of a descriptor that is registered twice",
             ),

@@ -12,14 +12,16 @@ use parking_lot::{Condvar, Mutex};
 use crate::cell::{Notified, Schedule, TaskRef};
 use crate::threads;
 
+/// Wraps the life of a thread, which it is given to call once.
+pub(crate) type ThreadBody = dyn Fn(&mut dyn FnMut()) + Send + Sync;
+
 /// What a pool is built with.
 pub(crate) struct Config {
     pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) stack_bytes: Option<usize>,
     pub(crate) threads_max: usize,
     pub(crate) keep_alive: Duration,
-    /// Wraps the whole life of a thread.
-    pub(crate) thread_body: Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>,
+    pub(crate) thread_body: Arc<ThreadBody>,
 }
 
 #[derive(Clone)]

@@ -132,7 +132,7 @@ impl Scene {
         let runs = self.runs.get();
         self.runs.set(runs.wrapping_add(1));
         let mut queue = self.queue.borrow_mut();
-        if queue.is_empty() || runs % INBOX_INTERVAL == 0 {
+        if queue.is_empty() || runs.is_multiple_of(INBOX_INTERVAL) {
             self.shared.collect(&mut queue);
         }
         queue.pop_front()
