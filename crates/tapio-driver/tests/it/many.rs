@@ -101,11 +101,14 @@ fn as_many_as_there_are_descriptors() {
 fn a_watch_that_the_kernel_ends_is_asked_for_again() {
     each_lane(|rig, lane| {
         let all = signals(lane);
+        let unheld = Line::reading(rig, Lane::Unheld);
         for round in 1..=3 {
             let mut other = Line::reading(rig, lane);
             all.iter().for_each(|signal| signal.wait(rig));
             rig.settle();
             all.iter().for_each(Signal::set);
+            // The watch over all unheld sources is one that is ended too.
+            unheld.send();
             // A close comes behind all that is to be told, and that is more
             // than the completion queue holds: the kernel then tells of what
             // is too much once and for all.
@@ -121,8 +124,10 @@ fn a_watch_that_the_kernel_ends_is_asked_for_again() {
                 assert!(not_watched(&all) > 0, "the kernel ended no watch");
             }
             all.iter().for_each(Signal::reset);
+            rig.park_until("the unheld one is", || unheld.is_ready(Direction::Read));
+            let _ = unheld.source.clear(unheld.take(), Direction::Read);
         }
-        drop(all);
+        drop((all, unheld));
         rig.drain(&format!("on {lane:?}"));
     });
 }

@@ -255,6 +255,22 @@ fn dup_from(fd: impl AsFd, number: i32) -> OwnedFd {
 }
 
 #[test]
+fn a_file_that_lives_on_wakes_nobody() {
+    const WINDOW: Duration = Duration::from_millis(20);
+    each_lane(|rig, lane| {
+        let mut line = Line::reading(rig, lane);
+        rig.settle();
+        let _kept = line.near().try_clone().expect("a descriptor");
+        line.close();
+        rig.settle();
+        line.send();
+        let begin = Instant::now();
+        rig.park_for(WINDOW);
+        assert!(begin.elapsed() >= WINDOW, "a watch was left on {lane:?}");
+    });
+}
+
+#[test]
 fn the_end_of_one_stream_never_reaches_the_next_with_its_number() {
     each_lane(|rig, lane| {
         for _ in 0..100 {
