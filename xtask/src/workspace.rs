@@ -20,6 +20,7 @@ pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) manifest: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
+    /// Those that turn anything on.
     pub(crate) features: Vec<String>,
     pub(crate) examples: Vec<(String, PathBuf)>,
     /// Whether it has a library that other code can link, and so documentation
@@ -148,7 +149,11 @@ fn package(value: &Value) -> Package {
             .collect(),
         features: value["features"]
             .as_object()
-            .map(|features| features.keys().cloned().collect())
+            .map(|features| {
+                let turns_on = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+                let names = features.iter().filter(|(_, list)| turns_on(list));
+                names.map(|(name, _)| name.clone()).collect()
+            })
             .unwrap_or_default(),
         examples: targets
             .iter()
