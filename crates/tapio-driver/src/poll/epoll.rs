@@ -217,3 +217,39 @@ pub(crate) fn timeout(limit: Limit) -> Option<Timespec> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::Epoll;
+    use crate::contract::Limit;
+    use crate::ready::Ready;
+    use crate::source::{Direction, Lane, Source};
+    use crate::wakes::Wakes;
+
+    #[test]
+    fn what_was_fetched_for_one_source_never_reaches_the_next() {
+        let epoll = Epoll::new().expect("an epoll");
+        let (mut events, _) = epoll.events();
+        let mut wakes = Wakes::default();
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let source = Source::new(near.as_raw_fd(), Lane::Stream);
+        epoll.arm(&source).expect("a socket can be watched");
+        let key = source.key(Direction::Read);
+        drop(far);
+        events.wait(Limit::NoWait).expect("the end is fetched");
+        // Another thread lets go of it just now, and gets the same key and the
+        // same descriptor for something else.
+        epoll.release(&source);
+        drop(near);
+        let (near, _far) = UnixStream::pair().expect("a pair");
+        let next = Source::new(near.as_raw_fd(), Lane::Stream);
+        epoll.arm(&next).expect("a socket can be watched");
+        assert_eq!(next.key(Direction::Read), key, "else this tests nothing");
+        epoll.dispatch(&mut events, &mut wakes);
+        assert_eq!(next.event(Ready::ALL).ready, Ready::EMPTY);
+        assert!(!source.event(Ready::ALL).ready.is_read_closed());
+    }
+}

@@ -138,6 +138,18 @@ fn not_watched(all: &[Signal]) -> usize {
 }
 
 #[test]
+fn the_last_of_many_is_reported_by_the_first_park() {
+    each_lane(|rig, lane| {
+        let all: Vec<_> = signals(lane).into_iter().take(1_000).collect();
+        all.iter().for_each(|signal| signal.wait(rig));
+        let last = all.last().expect("there are many");
+        last.set();
+        rig.park_until("the last is reported", || last.bell.rings() == 1);
+        assert!(all[0].bell.rings() == 0);
+    });
+}
+
+#[test]
 fn armed_from_threads_while_the_owner_sleeps() {
     each_driver(|kind| {
         let mut rig = Rig::open(kind);
