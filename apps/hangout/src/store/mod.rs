@@ -1,6 +1,6 @@
 //! Messages and rooms in one SQLite file.
 //!
-//! * [`open`] checks the file, takes it for this process alone and makes the tables.
+//! * [`open()`] checks the file, takes it for this process alone and makes the tables.
 //! * [`writer`] is the only place that writes: one thread, many requests to a transaction.
 //! * [`reader`] answers history from connections of its own, which the write-ahead log lets read
 //!   while the writer writes.
