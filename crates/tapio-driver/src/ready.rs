@@ -94,7 +94,9 @@ impl Ready {
         const HUP: u32 = 0x010;
         const RDHUP: u32 = 0x2000;
         let mut ready = Ready::EMPTY;
-        if flags & (IN | PRI) != 0 {
+        // A read is also how one learns of an error: datagram sockets report
+        // a refusal by the peer with nothing but ERR.
+        if flags & (IN | PRI | ERR) != 0 {
             ready |= Ready::READABLE;
         }
         if flags & PRI != 0 {
@@ -268,7 +270,7 @@ mod tests {
     use super::{Interest, Ready};
 
     #[test]
-    fn poll_flags_map_as_mio_maps_them() {
+    fn poll_flags_map_as_mio_maps_them_but_for_errors() {
         assert_eq!(Ready::from_poll(0x001), Ready::READABLE);
         assert_eq!(Ready::from_poll(0x004), Ready::WRITABLE);
         assert_eq!(
@@ -278,6 +280,7 @@ mod tests {
         assert!(Ready::from_poll(0x010).is_read_closed());
         assert!(Ready::from_poll(0x010).is_write_closed());
         assert!(Ready::from_poll(0x008).is_write_closed());
+        assert!(Ready::from_poll(0x008).is_readable());
         assert!(Ready::from_poll(0x00c).is_write_closed());
         assert!(Ready::from_poll(0x002).is_priority());
     }

@@ -1,7 +1,7 @@
 //! What becomes ready is reported: before, between and during parks.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -213,6 +213,28 @@ fn a_reset_is_an_error_for_whoever_waits() {
             .read(&mut [0; 1])
             .expect_err("the peer has reset it");
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        source.release();
+    });
+}
+
+#[test]
+fn an_error_is_told_to_whoever_reads() {
+    each_lane(|rig, lane| {
+        let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        near.set_nonblocking(true).expect("a mode of a socket");
+        let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        near.connect(gone.local_addr().expect("bound")).expect("an address");
+        drop(gone);
+        let source = Source::new(near.as_raw_fd(), lane);
+        let reader = Bell::new();
+        rig.arm(&source, Direction::Read);
+        rig.settle();
+        assert!(reader.wait(&source, Direction::Read).is_pending());
+        // Nobody is there any more; the answer comes as an error.
+        near.send(b"hello?").expect("it leaves");
+        rig.park_until("the reader is told", || reader.rings() == 1);
+        let error = near.recv(&mut [0; 8]).expect_err("refused");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
         source.release();
     });
 }
