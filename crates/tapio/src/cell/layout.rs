@@ -15,7 +15,6 @@
     reason = "one allocation shared by untyped references; the state word says who may touch what"
 )]
 
-use std::cell::UnsafeCell;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -28,6 +27,7 @@ use super::harness;
 use super::id::Id;
 use super::state::State;
 use super::{Notified, TaskRef};
+use crate::sync_facade::UnsafeCell;
 
 /// Who queues a task when it is woken, and who keeps the list of all.
 pub(crate) trait Schedule: Send + Sync + 'static {

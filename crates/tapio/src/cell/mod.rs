@@ -12,6 +12,8 @@ mod harness;
 mod id;
 mod join;
 mod layout;
+#[cfg(all(test, tapio_model))]
+mod model;
 mod new;
 mod owned;
 mod raw;

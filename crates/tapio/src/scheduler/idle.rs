@@ -8,9 +8,7 @@
 //! queues for the last time, so the same argument covers it. `model` checks
 //! both with loom.
 
-use parking_lot::Mutex;
-
-use crate::sync_facade::{AtomicUsize, Ordering, fence};
+use crate::sync_facade::{AtomicUsize, Mutex, Ordering, fence};
 
 #[derive(Debug)]
 pub(super) struct Idle {
