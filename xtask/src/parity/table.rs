@@ -60,6 +60,18 @@ pub(crate) const SKIPPED_TESTS: &[(&str, &str, &str)] = &[
         "coop_budget_udp_send_recv",
         "counts on the first receive to wait; here it is tried at once",
     ),
+    ("macros_select", "select_is_budget_aware", TOKIO_BUDGET),
+    ("rt_common", "current_thread_scheduler::coop", TOKIO_BUDGET),
+    (
+        "rt_common",
+        "threaded_scheduler_1_thread::coop",
+        TOKIO_BUDGET,
+    ),
+    (
+        "rt_common",
+        "threaded_scheduler_4_threads::coop",
+        TOKIO_BUDGET,
+    ),
     ("io_mem_stream", "duplex_is_cooperative", TOKIO_BUDGET),
     ("io_repeat", "repeat_poll_read_is_cooperative", TOKIO_BUDGET),
     ("io_sink", "sink_poll_write_is_cooperative", TOKIO_BUDGET),

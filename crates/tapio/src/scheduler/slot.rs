@@ -34,6 +34,11 @@ impl Slot {
         Slot::owned(old)
     }
 
+    /// Whether the LIFO slot is filled, as its own worker sees it.
+    pub(super) fn has_lifo(&self) -> bool {
+        !self.lifo.load(Ordering::Relaxed).is_null()
+    }
+
     #[must_use]
     pub(super) fn take_lifo(&self) -> Option<Notified> {
         // A plain look first: the slot is empty most of the time, and only

@@ -187,18 +187,20 @@ impl Worker {
     /// Sleeps until there is something to do, and takes it in.
     pub(super) fn park(&self, seat: u32) {
         let shared = &self.shared;
+        let hooks = &shared.config.hooks;
         self.stop_searching();
+        // Before the last look for work: the hook may make some.
+        if let Some(hook) = &hooks.before_park {
+            hook();
+        }
         shared.idle.sleep(seat);
         let place = shared.seat(seat);
-        let limit = if shared.has_work() || shared.is_stopping() {
+        let has_work = self.core.slot.has_lifo() || shared.has_work();
+        let limit = if has_work || shared.is_stopping() {
             Limit::NoWait
         } else {
             place.limit()
         };
-        let hooks = &shared.config.hooks;
-        if let Some(hook) = &hooks.before_park {
-            hook();
-        }
         let mut wakes = self.wakes.take();
         place.park(limit, &mut wakes);
         if let Some(hook) = &hooks.after_unpark {
