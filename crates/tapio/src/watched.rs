@@ -47,6 +47,9 @@ impl<E: AsFd> Watched<E> {
             "A Tokio 1.x context was found, but IO is disabled. Call `enable_io` on the runtime \
              builder to enable IO."
         );
+        if handle.shared.is_stopping() {
+            return Err(tapio_driver::shut_down_error());
+        }
         let source = Source::new(io.as_fd().as_raw_fd(), lane);
         Ok(Watched {
             io: Some(io),

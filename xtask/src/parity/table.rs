@@ -72,6 +72,12 @@ pub(crate) const SKIPPED_TESTS: &[(&str, &str, &str)] = &[
         "threaded_scheduler_4_threads::coop",
         TOKIO_BUDGET,
     ),
+    ("rt_threaded", "coop_and_block_in_place", TOKIO_BUDGET),
+    (
+        "rt_threaded",
+        "test_tuning",
+        "waits for an interval that tunes itself; here it is fixed, and an option",
+    ),
     ("io_mem_stream", "duplex_is_cooperative", TOKIO_BUDGET),
     ("io_repeat", "repeat_poll_read_is_cooperative", TOKIO_BUDGET),
     ("io_sink", "sink_poll_write_is_cooperative", TOKIO_BUDGET),

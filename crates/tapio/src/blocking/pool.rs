@@ -43,6 +43,8 @@ struct State {
     idle: usize,
     /// Calls for which an idle thread was woken and has not come yet.
     promised: usize,
+    /// Threads that were started for a call and have not come to it yet.
+    starting: usize,
     /// Threads that serve calls.
     threads: usize,
     /// Threads that run something of their own: workers.
@@ -124,6 +126,7 @@ impl Pool {
         match self.start_thread() {
             Ok(handle) => {
                 state.threads += 1;
+                state.starting += 1;
                 state.handles.push(handle);
                 Ok(())
             }
@@ -173,6 +176,7 @@ impl Pool {
     /// The life of a thread: calls, then idle, then calls.
     fn serve(&self) {
         let mut state = self.0.state.lock();
+        state.starting -= 1;
         loop {
             while let Some(task) = state.queue.pop_front() {
                 drop(state);
@@ -227,10 +231,12 @@ impl Pool {
     pub(crate) fn shut_down(&self, limit: Option<Duration>) -> bool {
         let mut state = self.0.state.lock();
         state.is_shut_down = true;
-        let queue = std::mem::take(&mut state.queue);
+        // The first in line have a thread that is on its way: they have begun.
+        let begun = (state.promised + state.starting).min(state.queue.len());
+        let waiting = state.queue.split_off(begun);
         self.0.work.notify_all();
         drop(state);
-        for task in queue {
+        for task in waiting {
             task.into_task().shut_down();
         }
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));

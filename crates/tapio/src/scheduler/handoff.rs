@@ -35,19 +35,20 @@ impl Vacant {
         let limit = Instant::now() + SPARE_KEEP_ALIVE;
         let mut state = self.state.lock();
         state.spares += 1;
-        loop {
+        let mut timed_out = false;
+        let seat = loop {
             // Seats are taken even while stopping: each must be closed by
             // somebody.
             if let Some(seat) = state.seats.pop_front() {
-                state.spares -= 1;
-                return Some(seat);
+                break Some(seat);
             }
-            let timed_out = self.changed.wait_until(&mut state, limit).timed_out();
-            if (timed_out || shared.is_stopping()) && state.seats.is_empty() {
-                state.spares -= 1;
-                return None;
+            if timed_out || shared.is_stopping() {
+                break None;
             }
-        }
+            timed_out = self.changed.wait_until(&mut state, limit).timed_out();
+        };
+        state.spares -= 1;
+        seat
     }
 
     pub(super) fn wake_all(&self) {
