@@ -61,7 +61,12 @@ impl<T: Send + 'static> Offload<T> {
                 }
                 Err(error) => {
                     self.state = State::Gone;
-                    return Poll::Ready(Err(error.into()));
+                    // A call is only ever cancelled by its runtime's end.
+                    return Poll::Ready(Err(if error.is_cancelled() {
+                        tapio_driver::shut_down_error()
+                    } else {
+                        error.into()
+                    }));
                 }
             }
         }
@@ -134,6 +139,10 @@ impl<T: Write + Send + 'static> Offload<T> {
         idle.buf.extend_from_slice(taken);
         self.begin(|idle| idle.stream.write_all(&idle.buf));
         self.is_dirty = true;
+        // A runtime that has been shut down refuses the call at once.
+        if matches!(&self.state, State::Busy(call) if call.is_finished()) {
+            ready!(self.poll_idle(cx))?;
+        }
         Poll::Ready(Ok(taken.len()))
     }
 
