@@ -223,7 +223,8 @@ fn an_error_is_told_to_whoever_reads() {
         let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         near.set_nonblocking(true).expect("a mode of a socket");
         let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        near.connect(gone.local_addr().expect("bound")).expect("an address");
+        near.connect(gone.local_addr().expect("bound"))
+            .expect("an address");
         drop(gone);
         let source = Source::new(near.as_raw_fd(), lane);
         let reader = Bell::new();

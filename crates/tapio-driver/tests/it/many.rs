@@ -2,7 +2,8 @@
 //! completion queue holds.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -13,6 +14,14 @@ use crate::rig::{Bell, LANES, Line, Rig, arm, each_driver, each_lane};
 
 /// Twenty times a ring's entries, five times its completion queue.
 const COUNT: u64 = 5_000;
+
+/// Held by each of these tests, so that they do not take the descriptors from
+/// one another.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// One descriptor that is watched and becomes readable when the test says so.
 struct Signal {
@@ -58,8 +67,8 @@ impl Drop for Signal {
     }
 }
 
-/// As many as may be, up to [`COUNT`].
-fn signals(lane: Lane) -> Vec<Signal> {
+/// One of `shares` equal shares of [`COUNT`], or of what the limit allows.
+fn signals(lane: Lane, shares: u64) -> Vec<Signal> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -68,14 +77,15 @@ fn signals(lane: Lane) -> Vec<Signal> {
     let _ = setrlimit(Resource::Nofile, raised);
     let room = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     // Other tests of this binary need descriptors meanwhile.
-    let count = COUNT.min(room / 2);
+    let count = COUNT.min(room / 3) / shares;
     (0..count).map(|_| Signal::new(lane)).collect()
 }
 
 #[test]
 fn as_many_as_there_are_descriptors() {
+    let _alone = alone();
     each_lane(|rig, lane| {
-        let all = signals(lane);
+        let all = signals(lane, 1);
         for round in 1..=3 {
             all.iter().for_each(|signal| signal.wait(rig));
             rig.settle();
@@ -99,8 +109,9 @@ fn as_many_as_there_are_descriptors() {
 
 #[test]
 fn a_watch_that_the_kernel_ends_is_asked_for_again() {
+    let _alone = alone();
     each_lane(|rig, lane| {
-        let all = signals(lane);
+        let all = signals(lane, 1);
         let unheld = Line::reading(rig, Lane::Unheld);
         for round in 1..=3 {
             let mut other = Line::reading(rig, lane);
@@ -139,8 +150,9 @@ fn not_watched(all: &[Signal]) -> usize {
 
 #[test]
 fn the_last_of_many_is_reported_by_the_first_park() {
+    let _alone = alone();
     each_lane(|rig, lane| {
-        let all: Vec<_> = signals(lane).into_iter().take(1_000).collect();
+        let all: Vec<_> = signals(lane, 1).into_iter().take(1_000).collect();
         all.iter().for_each(|signal| signal.wait(rig));
         let last = all.last().expect("there are many");
         last.set();
@@ -151,31 +163,28 @@ fn the_last_of_many_is_reported_by_the_first_park() {
 
 #[test]
 fn armed_from_threads_while_the_owner_sleeps() {
+    const THREADS: usize = 4;
+    let _alone = alone();
     each_driver(|kind| {
         let mut rig = Rig::open(kind);
-        let arming: Vec<_> = (0..4)
-            .map(|index| {
-                let remote = Arc::clone(&rig.remote);
-                thread::spawn(move || {
-                    let some: Vec<_> = (0..400)
-                        .map(|n| Signal::new(LANES[(n + index) % 2]))
-                        .collect();
-                    for signal in &some {
-                        arm(&remote, &signal.source, Direction::Read);
-                        assert!(
-                            signal
-                                .bell
-                                .wait(&signal.source, Direction::Read)
-                                .is_pending()
-                        );
-                    }
-                    some.iter().for_each(Signal::set);
-                    some
-                })
+        let through = Arc::new(AtomicUsize::new(0));
+        let arming = LANES.into_iter().cycle().take(THREADS).map(|lane| {
+            let (remote, through) = (Arc::clone(&rig.remote), Arc::clone(&through));
+            thread::spawn(move || {
+                let some = signals(lane, THREADS as u64);
+                for Signal { source, bell, .. } in &some {
+                    arm(&remote, source, Direction::Read);
+                    assert!(bell.wait(source, Direction::Read).is_pending());
+                }
+                some.iter().for_each(Signal::set);
+                through.fetch_add(1, Ordering::Release);
+                remote.unpark();
+                some
             })
-            .collect();
+        });
+        let arming: Vec<_> = arming.collect();
         rig.park_until("all threads are through", || {
-            arming.iter().all(|thread| thread.is_finished())
+            through.load(Ordering::Acquire) == THREADS
         });
         let all: Vec<_> = arming
             .into_iter()
@@ -194,8 +203,9 @@ fn armed_from_threads_while_the_owner_sleeps() {
 
 #[test]
 fn both_directions_of_more_than_a_queue() {
+    let _alone = alone();
     each_lane(|rig, lane| {
-        let all: Vec<_> = signals(lane).into_iter().take(1_500).collect();
+        let all: Vec<_> = signals(lane, 1).into_iter().take(1_500).collect();
         let writers: Vec<_> = all.iter().map(|_| Bell::new()).collect();
         for (signal, writer) in all.iter().zip(&writers) {
             for direction in Direction::BOTH {

@@ -19,8 +19,8 @@ use crate::scene::{self, Closed, Survivors};
 const ROUNDS: usize = 800;
 /// After these the allocator and the caches of the system have what they need.
 const WARM_UP: usize = 50;
-/// What they may still take: a few bytes for each round.
-const GROWTH_MAX: usize = 2 << 20;
+/// What they may still take: less than the least part of a runtime, each round.
+const GROWTH_MAX: usize = 1 << 20;
 
 fn threads() -> usize {
     fs::read_dir("/proc/self/task")
