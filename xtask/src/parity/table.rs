@@ -31,6 +31,8 @@ const NO_FS: &str = "`fs` is not there yet";
 const NO_PROCESS: &str = "`process` is not there yet";
 const TOKIO_BUDGET: &str =
     "a primitive taken over from tokio, which spends the budget of tokio's runtime";
+const TOKIO_CONTEXT: &str =
+    "a primitive taken over from tokio, whose blocking calls know tokio's runtime only";
 const VIRTUAL_TIME: &str = "virtual time is not there yet";
 
 /// Whole files; a name that ends in `*` is a prefix.
@@ -77,6 +79,73 @@ pub(crate) const SKIPPED_TESTS: &[(&str, &str, &str)] = &[
         "rt_threaded",
         "test_tuning",
         "waits for an interval that tunes itself; here it is fixed, and an option",
+    ),
+    ("sync_mpsc", "blocking_recv_async", TOKIO_CONTEXT),
+    ("sync_mpsc", "blocking_send_async", TOKIO_CONTEXT),
+    (
+        "sync_semaphore",
+        "blocking_acquire_in_async_context",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_semaphore",
+        "blocking_acquire_many_in_async_context",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_semaphore",
+        "blocking_acquire_owned_in_async_context",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_semaphore",
+        "blocking_acquire_many_owned_in_async_context",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_panic",
+        "mutex_blocking_lock_panic_caller",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_panic",
+        "oneshot_blocking_recv_panic_caller",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_panic",
+        "rwlock_blocking_read_panic_caller",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_panic",
+        "rwlock_blocking_write_panic_caller",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_panic",
+        "mpsc_bounded_receiver_blocking_recv_panic_caller",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_panic",
+        "mpsc_bounded_receiver_blocking_recv_many_panic_caller",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_panic",
+        "mpsc_bounded_sender_blocking_send_panic_caller",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_panic",
+        "mpsc_unbounded_receiver_blocking_recv_panic_caller",
+        TOKIO_CONTEXT,
+    ),
+    (
+        "sync_panic",
+        "mpsc_unbounded_receiver_blocking_recv_many_panic_caller",
+        TOKIO_CONTEXT,
     ),
     ("io_mem_stream", "duplex_is_cooperative", TOKIO_BUDGET),
     ("io_repeat", "repeat_poll_read_is_cooperative", TOKIO_BUDGET),
