@@ -147,6 +147,7 @@ pub(crate) const SKIPPED_TESTS: &[(&str, &str, &str)] = &[
         "mpsc_unbounded_receiver_blocking_recv_many_panic_caller",
         TOKIO_CONTEXT,
     ),
+    ("sync_mutex", "mutex_coop_drop_after_take_permit", TOKIO_BUDGET),
     ("io_mem_stream", "duplex_is_cooperative", TOKIO_BUDGET),
     ("io_repeat", "repeat_poll_read_is_cooperative", TOKIO_BUDGET),
     ("io_sink", "sink_poll_write_is_cooperative", TOKIO_BUDGET),
