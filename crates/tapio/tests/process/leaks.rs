@@ -8,17 +8,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
-use tapio::io::AsyncReadExt;
+use tapio::io::{AsyncReadExt, AsyncWriteExt};
+use tapio::net::{TcpListener, TcpStream};
 
 use crate::child::in_child;
 use crate::count::{describe_descriptors, descriptors};
-use crate::rig::Kind;
+use crate::rig::{Kind, LOCAL};
 use crate::scene::{self, Closed, Survivors};
 
 /// Runtimes that are built and ended, of each kind.
 const ROUNDS: usize = 800;
-/// After these the allocator and the caches of the system have what they need.
-const WARM_UP: usize = 50;
 /// What they may still take: less than the least part of a runtime, each round.
 const GROWTH_MAX: usize = 1 << 20;
 
@@ -99,14 +98,58 @@ fn outlive(survivors: Survivors) {
     drop(others);
 }
 
+/// A worker blocks, again and again, while connections that it watched go on
+/// under the thread that stands in for it.
+fn relieve(kind: Kind) {
+    let runtime = kind.build();
+    let metrics = runtime.metrics();
+    runtime.block_on(async {
+        let listener = TcpListener::bind(LOCAL).await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let client = tapio::spawn(async move {
+            let mut stream = TcpStream::connect(address).await.expect("a listener");
+            for round in 0..20 {
+                stream.write_all(&[round]).await.expect("a connection");
+                let mut answer = [0];
+                stream.read_exact(&mut answer).await.expect("an answer");
+                assert_eq!(answer, [round]);
+            }
+        });
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        tapio::spawn(async move {
+            let mut question = [0];
+            while stream.read_exact(&mut question).await.is_ok() {
+                // Waits for a task that needs the timers of this very seat.
+                tapio::task::block_in_place(|| {
+                    let tick = tapio::spawn(tapio::time::sleep(Duration::from_micros(100)));
+                    block_on(tick).expect("somebody stands in");
+                });
+                stream.write_all(&question).await.expect("a connection");
+            }
+        })
+        .await
+        .expect("it serves to the end");
+        client.await.expect("every answer came");
+    });
+    drop(runtime);
+    assert_eq!((metrics.num_timers(), metrics.num_watches()), (0, 0));
+}
+
 fn churn(kind: Kind) {
     let closed = Closed::new();
-    let ends = [End::Drop, End::Timeout, End::Elsewhere];
-    let mut ends = ends.into_iter().cycle();
-    let mut round = || live_and_end(kind, ends.next().expect("endless"), closed.address);
-    (0..WARM_UP).for_each(|_| round());
+    let mut ends = [End::Drop, End::Timeout, End::Elsewhere]
+        .into_iter()
+        .cycle();
+    assert_level(kind, ROUNDS, || {
+        live_and_end(kind, ends.next().expect("endless"), closed.address);
+    });
+}
+
+/// Makes sure that `round` leaves nothing behind, however often it is called.
+fn assert_level(kind: Kind, rounds: usize, mut round: impl FnMut()) {
+    (0..rounds.div_ceil(16)).for_each(|_| round());
     let before = (descriptors(), threads(), resident_bytes());
-    (0..ROUNDS).for_each(|_| round());
+    (0..rounds).for_each(|_| round());
     assert_eq!(
         descriptors(),
         before.0,
@@ -140,5 +183,18 @@ fn current_thread_runtimes_leave_nothing() {
 fn multi_thread_runtimes_leave_nothing() {
     in_child("leaks::multi_thread_runtimes_leave_nothing", || {
         churn_each(Some(2))
+    });
+}
+
+#[test]
+fn relieved_workers_leave_nothing() {
+    in_child("leaks::relieved_workers_leave_nothing", || {
+        for kind in Kind::all() {
+            for workers in kind.workers.map_or(&[][..], |_| &[1, 2]) {
+                let workers = Some(*workers);
+                let kind = Kind { workers, ..kind };
+                assert_level(kind, 60, || relieve(kind));
+            }
+        }
     });
 }
