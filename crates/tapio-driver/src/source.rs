@@ -50,6 +50,15 @@ impl Direction {
         }
     }
 
+    /// What comes with data, rather than with a close, and can go again.
+    /// Reports of urgent data and of errors come with those for reading.
+    fn open(self) -> Ready {
+        match self {
+            Direction::Read => Ready::READABLE | Ready::PRIORITY | Ready::ERROR,
+            Direction::Write => Ready::WRITABLE,
+        }
+    }
+
     const fn assumed(self) -> u32 {
         match self {
             Direction::Read => ASSUMED_READ,
@@ -254,18 +263,24 @@ impl Source {
         }
     }
 
-    /// Takes back the readiness that turned out not to be there, unless the
-    /// driver has reported since `event` was read. Says whether the driver
-    /// must now be asked to watch `direction`.
+    /// Takes back the readiness that was used up, unless the driver has
+    /// reported since `event` was read. What is closed stays so. Says whether
+    /// the driver must now be asked to watch `direction`.
     #[must_use = "a direction that is not armed is never reported again"]
     pub fn clear(&self, event: Event, direction: Direction) -> bool {
-        // What comes with data, rather than with a close, can go again. Reports
-        // of urgent data and of errors come with those for reading.
-        let open = match direction {
-            Direction::Read => Ready::READABLE | Ready::PRIORITY | Ready::ERROR,
-            Direction::Write => Ready::WRITABLE,
-        };
-        let gone = u32::from((event.ready & open).bits());
+        self.take_back(event, direction, direction.open())
+    }
+
+    /// As [`Source::clear`], when the kernel has just answered "would block":
+    /// then it is not closed either, whatever an error that came and went made
+    /// of it.
+    #[must_use = "a direction that is not armed is never reported again"]
+    pub fn refute(&self, event: Event, direction: Direction) -> bool {
+        self.take_back(event, direction, direction.open() | direction.mask())
+    }
+
+    fn take_back(&self, event: Event, direction: Direction, what: Ready) -> bool {
+        let gone = u32::from((event.ready & what).bits());
         let assumed = direction.assumed();
         let mut state = self.state.load(Ordering::Relaxed);
         loop {

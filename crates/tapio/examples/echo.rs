@@ -2,6 +2,8 @@
 //!
 //! Run: `cargo run -p tapio --example echo`
 
+#![expect(clippy::print_stdout, reason = "it shows what came back")]
+
 use std::io;
 
 use tapio::io::{AsyncReadExt, AsyncWriteExt, copy};

@@ -2,6 +2,8 @@
 //!
 //! Run: `cargo run -p tapio --example tasks`
 
+#![expect(clippy::print_stdout, reason = "it shows what came back")]
+
 use std::time::Duration;
 
 use tapio::task::JoinSet;

@@ -93,10 +93,25 @@ impl<E: AsFd> Watched<E> {
         Poll::Ready(check(event))
     }
 
-    /// Takes back readiness that turned out not to be there.
+    /// Takes back readiness that was used up.
     pub(crate) fn clear(&self, event: Event, direction: Direction) -> io::Result<()> {
         if self.source.clear(event, direction) {
             self.arm(direction)?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what the kernel has just denied by "would block".
+    fn refute(&self, event: Event, direction: Direction) -> io::Result<()> {
+        if self.source.refute(event, direction) {
+            self.arm(direction)?;
+        }
+        Ok(())
+    }
+
+    fn refute_interest(&self, event: Event, interest: Interest) -> io::Result<()> {
+        for direction in directions(interest) {
+            self.refute(event, direction)?;
         }
         Ok(())
     }
@@ -117,7 +132,7 @@ impl<E: AsFd> Watched<E> {
             let event = check(event)?;
             match f(self.get()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.clear(event, direction)?;
+                    self.refute(event, direction)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => {
@@ -172,7 +187,7 @@ impl<E: AsFd> Watched<E> {
                     return Poll::Ready(Ok(done));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.clear(event, direction)?;
+                    self.refute(event, direction)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -201,7 +216,7 @@ impl<E: AsFd> Watched<E> {
             .await?;
             match f(self.get()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.clear_interest(event, interest)?;
+                    self.refute_interest(event, interest)?;
                 }
                 outcome => return outcome,
             }
@@ -243,18 +258,11 @@ impl<E: AsFd> Watched<E> {
         }
         match f() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear_interest(event, interest)?;
+                self.refute_interest(event, interest)?;
                 Err(error)
             }
             outcome => outcome,
         }
-    }
-
-    pub(crate) fn clear_interest(&self, event: Event, interest: Interest) -> io::Result<()> {
-        for direction in directions(interest) {
-            self.clear(event, direction)?;
-        }
-        Ok(())
     }
 
     fn settle(&self, direction: Direction) -> io::Result<()> {

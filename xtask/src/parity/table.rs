@@ -47,6 +47,9 @@ const SKIPPED_FILES: &[(&str, &str)] = &[
     ("task_yield_now", UNSTABLE),
     ("time_alt", UNSTABLE),
     ("tracing_*", UNSTABLE),
+    ("rt_local", "`LocalRuntime` is not there yet"),
+    ("rt_metrics", "tokio's own metrics are not there yet"),
+    ("rt_worker_index", "`worker_index` is not there yet"),
     ("fs*", NO_FS),
     ("io_fill_buf", NO_FS),
     ("process*", NO_PROCESS),
@@ -147,7 +150,11 @@ pub(crate) const SKIPPED_TESTS: &[(&str, &str, &str)] = &[
         "mpsc_unbounded_receiver_blocking_recv_many_panic_caller",
         TOKIO_CONTEXT,
     ),
-    ("sync_mutex", "mutex_coop_drop_after_take_permit", TOKIO_BUDGET),
+    (
+        "sync_mutex",
+        "mutex_coop_drop_after_take_permit",
+        TOKIO_BUDGET,
+    ),
     ("io_mem_stream", "duplex_is_cooperative", TOKIO_BUDGET),
     ("io_repeat", "repeat_poll_read_is_cooperative", TOKIO_BUDGET),
     ("io_sink", "sink_poll_write_is_cooperative", TOKIO_BUDGET),
@@ -205,6 +212,8 @@ pub(crate) const CUT_WORDS: &[(&str, &str)] = &[
     ("start_paused", VIRTUAL_TIME),
     ("time::pause(", VIRTUAL_TIME),
     ("time::advance(", VIRTUAL_TIME),
+    ("time::resume(", VIRTUAL_TIME),
+    ("flavor = \"local\"", "the `local` flavour is not there yet"),
     ("tokio::fs::", NO_FS),
     ("(fs::read_to_string", NO_FS),
     ("tokio::process::", NO_PROCESS),
@@ -215,4 +224,10 @@ pub(crate) const CUT_LINES: &[&str] = &["use tokio::fs;"];
 
 /// Macro calls of `async_send_sync`, which is one list of types and functions,
 /// that hold one of these words are taken out.
-pub(crate) const CUT_CALLS: &[&str] = &["tokio::fs::", "tokio::process::", "tokio::time::advance"];
+pub(crate) const CUT_CALLS: &[&str] = &[
+    "tokio::fs::",
+    "tokio::process::",
+    "tokio::time::advance",
+    "tokio::macros::",
+    "tokio::runtime::LocalRuntime",
+];

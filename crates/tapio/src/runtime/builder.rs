@@ -322,15 +322,23 @@ impl Builder {
     }
 }
 
-/// Says once for each refusal why the driver is not a ring.
+/// Says why a driver is not a ring, when one was tried.
 fn report_driver(shared: &Shared) {
-    let kind = shared.driver_kinds()[0];
-    match shared.refusal() {
-        Some(refusal) => {
-            tracing::warn!("driver: {kind} (readiness), since io_uring was refused: {refusal}");
-        }
-        None => tracing::debug!("driver: {kind}"),
-    }
+    let kinds = shared.driver_kinds();
+    let Some(refusal) = shared.refusal() else {
+        tracing::debug!("driver: {}", kinds[0]);
+        return;
+    };
+    let refused = kinds
+        .iter()
+        .filter(|kind| **kind == DriverKind::Poll)
+        .count();
+    let at = if refused == kinds.len() {
+        String::new()
+    } else {
+        format!(" at {refused} of {} seats", kinds.len())
+    };
+    tracing::warn!("driver: poll (readiness){at}, since io_uring was refused: {refusal}");
 }
 
 fn default_workers() -> io::Result<usize> {
