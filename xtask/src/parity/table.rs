@@ -47,6 +47,10 @@ const SKIPPED_FILES: &[(&str, &str)] = &[
     ("task_yield_now", UNSTABLE),
     ("time_alt", UNSTABLE),
     ("tracing_*", UNSTABLE),
+    (
+        "async_send_sync",
+        "one list of types and functions, `fs` and `process` among them",
+    ),
     ("rt_local", "`LocalRuntime` is not there yet"),
     ("rt_metrics", "tokio's own metrics are not there yet"),
     ("rt_worker_index", "`worker_index` is not there yet"),

@@ -74,7 +74,10 @@ where
             scene.wake_unless_polled();
             handle
         }
-        None => panic!("`spawn_local` called from outside of a `task::LocalSet`"),
+        None => panic!(
+            "`spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime` \
+             (which tapio does not have yet)"
+        ),
     }
 }
 
