@@ -25,6 +25,8 @@ mod gate;
 mod handoff;
 mod here;
 mod idle;
+#[cfg(all(test, tapio_model))]
+mod model;
 mod seat;
 mod shared;
 mod slot;
