@@ -81,23 +81,24 @@ where
     }
 }
 
-/// Queues a task that was woken while its set is polled on this thread; gives
-/// it back otherwise.
-pub(super) fn push_if_polled(shared: &Arc<LocalShared>, task: Notified) -> Result<(), Notified> {
-    let mut task = Some(task);
-    let _ = CURRENT.try_with(|current| {
-        let current = current.borrow();
-        let polled = current
+/// Whether this very set is being polled on this thread.
+pub(super) fn is_polled_here(shared: &Arc<LocalShared>) -> bool {
+    let is_here = CURRENT.try_with(|current| {
+        current
+            .borrow()
             .as_ref()
-            .filter(|entered| entered.is_polled && Arc::ptr_eq(&entered.scene.shared, shared));
-        if let Some(entered) = polled {
-            entered.scene.queue.borrow_mut().extend(task.take());
-        }
+            .is_some_and(|entered| entered.is_polled && Arc::ptr_eq(&entered.scene.shared, shared))
     });
-    match task {
-        None => Ok(()),
-        Some(task) => Err(task),
-    }
+    is_here.unwrap_or(false)
+}
+
+/// Queues a task of the set that is being polled on this thread.
+pub(super) fn push_here(task: Notified) {
+    CURRENT.with(|current| {
+        let current = current.borrow();
+        let entered = current.as_ref().expect("the set was polled just now");
+        entered.scene.push(task);
+    });
 }
 
 impl Scene {

@@ -90,16 +90,28 @@ impl LocalShared {
     }
 }
 
-impl Schedule for Arc<LocalShared> {
-    type Door = Arc<LocalShared>;
+/// How a woken task gets to its set.
+pub(super) enum Door {
+    /// The set is polled on this thread.
+    Here,
+    There(Arc<LocalShared>),
+}
 
-    fn door(&self) -> Arc<LocalShared> {
-        Arc::clone(self)
+impl Schedule for Arc<LocalShared> {
+    type Door = Door;
+
+    fn door(&self) -> Door {
+        if scene::is_polled_here(self) {
+            Door::Here
+        } else {
+            Door::There(Arc::clone(self))
+        }
     }
 
-    fn schedule(door: Arc<LocalShared>, task: Notified) {
-        if let Err(task) = scene::push_if_polled(&door, task) {
-            door.deliver(task);
+    fn schedule(door: Door, task: Notified) {
+        match door {
+            Door::Here => scene::push_here(task),
+            Door::There(shared) => shared.deliver(task),
         }
     }
 
