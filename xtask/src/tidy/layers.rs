@@ -98,7 +98,7 @@ const TAPIO_MODULES: &[Row] = &[
     ("watched", &["coop", "runtime"]),
     ("task", &["cell", "context", "coop", "runtime", "scheduler"]),
     ("time", &["coop", "runtime", "wheel"]),
-    ("io", &["coop", "task", "watched"]),
+    ("io", &["coop", "runtime", "task", "watched"]),
     ("net", &["coop", "io", "runtime", "task", "watched"]),
     ("signal", &["runtime", "threads"]),
 ];

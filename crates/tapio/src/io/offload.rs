@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::io::ReadBuf;
+use crate::runtime::Handle;
 use crate::task::{JoinHandle, spawn_blocking};
 
 /// The most that one call reads or writes.
@@ -134,15 +135,14 @@ impl<T: Write + Send + 'static> Offload<T> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let idle = ready!(self.poll_idle(cx))?;
+        if Handle::current().is_shut_down() {
+            return Poll::Ready(Err(tapio_driver::shut_down_error()));
+        }
         let taken = &buf[..buf.len().min(MOST)];
         idle.buf.clear();
         idle.buf.extend_from_slice(taken);
         self.begin(|idle| idle.stream.write_all(&idle.buf));
         self.is_dirty = true;
-        // A runtime that has been shut down refuses the call at once.
-        if matches!(&self.state, State::Busy(call) if call.is_finished()) {
-            ready!(self.poll_idle(cx))?;
-        }
         Poll::Ready(Ok(taken.len()))
     }
 

@@ -245,6 +245,11 @@ impl Handle {
         self.shared.is_time_enabled()
     }
 
+    /// Whether the runtime has begun to end.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.shared.is_stopping()
+    }
+
     pub(crate) fn is_io_enabled(&self) -> bool {
         self.shared.is_io_enabled()
     }
