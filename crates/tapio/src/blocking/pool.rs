@@ -45,10 +45,12 @@ struct State {
     promised: usize,
     /// Threads that were started for a call and have not come to it yet.
     starting: usize,
-    /// Threads that serve calls.
+    /// Threads that serve calls. A thread leaves this count in the same step
+    /// in which it finds the queue empty, so no call relies on one that ends.
     threads: usize,
-    /// Threads that run something of their own: workers.
-    workers: usize,
+    /// Threads that have not ended: those that serve, those about to end, and
+    /// those that run something of their own, the workers.
+    alive: usize,
     is_shut_down: bool,
     /// Whether the limit was hit and said so.
     has_reported_limit: bool,
@@ -58,11 +60,17 @@ struct State {
     handles: Vec<JoinHandle<()>>,
 }
 
-/// What a thread was started for.
-#[derive(Clone, Copy)]
-enum Kind {
-    Blocking,
-    Worker,
+/// A thread of the pool's, which says so when it ends.
+struct Thread {
+    pool: Pool,
+    /// Whether it has come to the calls that it was started for, if any.
+    has_served: bool,
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.pool.end_thread(self.has_served);
+    }
 }
 
 /// Blocking tasks are queued once and never woken.
@@ -126,6 +134,7 @@ impl Pool {
         match self.start_thread() {
             Ok(handle) => {
                 state.threads += 1;
+                state.alive += 1;
                 state.starting += 1;
                 state.handles.push(handle);
                 Ok(())
@@ -147,9 +156,15 @@ impl Pool {
         let pool = self.clone();
         let config = &self.0.config;
         threads::start((config.thread_name)(), config.stack_bytes, move || {
+            let mut thread = Thread {
+                pool: pool.clone(),
+                has_served: false,
+            };
             let body = Arc::clone(&pool.0.config.thread_body);
-            body(&mut || pool.serve());
-            pool.end_thread(Kind::Blocking);
+            body(&mut || {
+                thread.has_served = true;
+                pool.serve();
+            });
         })
     }
 
@@ -160,15 +175,18 @@ impl Pool {
         let mut state = self.0.state.lock();
         let mut body = Some(body);
         let handle = threads::start((config.thread_name)(), config.stack_bytes, move || {
+            let _thread = Thread {
+                pool: pool.clone(),
+                has_served: true,
+            };
             let wrapper = Arc::clone(&pool.0.config.thread_body);
             wrapper(&mut || {
                 if let Some(body) = body.take() {
                     body();
                 }
             });
-            pool.end_thread(Kind::Worker);
         })?;
-        state.workers += 1;
+        state.alive += 1;
         state.handles.push(handle);
         Ok(())
     }
@@ -185,6 +203,7 @@ impl Pool {
                 state = self.0.state.lock();
             }
             if state.is_shut_down {
+                state.threads -= 1;
                 return;
             }
             state.idle += 1;
@@ -200,17 +219,25 @@ impl Pool {
                     if state.is_shut_down {
                         break;
                     }
+                    state.threads -= 1;
                     return;
                 }
             }
         }
     }
 
-    fn end_thread(&self, kind: Kind) {
+    /// The last that a thread does, panicking or not. One that never came to
+    /// its call, since a hook panicked, leaves the call to others or ends it.
+    fn end_thread(&self, has_served: bool) {
         let mut state = self.0.state.lock();
-        match kind {
-            Kind::Blocking => state.threads -= 1,
-            Kind::Worker => state.workers -= 1,
+        state.alive -= 1;
+        let mut orphans = VecDeque::new();
+        if !has_served {
+            state.threads -= 1;
+            state.starting -= 1;
+            if state.threads == 0 {
+                orphans = std::mem::take(&mut state.queue);
+            }
         }
         let me = std::thread::current().id();
         let handle = state
@@ -221,6 +248,9 @@ impl Pool {
         let before = std::mem::replace(&mut state.last_ended, handle);
         self.0.ended.notify_all();
         drop(state);
+        for task in orphans {
+            task.into_task().shut_down();
+        }
         if let Some(before) = before {
             let _ = before.join();
         }
@@ -241,7 +271,7 @@ impl Pool {
         }
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = self.0.state.lock();
-        while state.threads + state.workers > 0 {
+        while state.alive > 0 {
             match deadline {
                 None => self.0.ended.wait(&mut state),
                 Some(deadline) => {
@@ -252,7 +282,7 @@ impl Pool {
             }
         }
         let last = state.last_ended.take();
-        let all = state.threads + state.workers == 0;
+        let all = state.alive == 0;
         drop(state);
         if let Some(last) = last {
             let _ = last.join();

@@ -196,3 +196,37 @@ fn the_budget_ends_a_task_that_is_always_ready() {
         });
     }
 }
+
+#[test]
+fn a_call_that_meets_the_end_of_the_only_thread_is_not_lost() {
+    for kind in Kind::all() {
+        let runtime = kind
+            .builder()
+            .max_blocking_threads(1)
+            .thread_keep_alive(Duration::ZERO)
+            .build()
+            .expect("a runtime");
+        for number in 0..500 {
+            let call = runtime.block_on(runtime.spawn_blocking(move || number));
+            assert_eq!(call.expect("it ends"), number, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn a_hook_that_panics_does_not_keep_the_runtime_from_ending() {
+    for kind in Kind::all()
+        .into_iter()
+        .filter(|kind| kind.workers.is_none())
+    {
+        let runtime = kind
+            .builder()
+            .on_thread_start(|| panic!("in a hook"))
+            .build()
+            .expect("a runtime");
+        let call = runtime.spawn_blocking(|| ());
+        drop(runtime);
+        let call = call.now_or_never().expect("it has ended");
+        assert!(call.expect_err("no thread came").is_cancelled(), "{kind}");
+    }
+}
