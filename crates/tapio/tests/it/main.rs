@@ -15,6 +15,7 @@ mod rt_blocking;
 mod rt_shutdown;
 mod signal_unix;
 mod task_end;
+mod task_local_end;
 mod task_local_set;
 mod task_local_values;
 mod task_set;
