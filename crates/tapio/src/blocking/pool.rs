@@ -207,9 +207,16 @@ impl Pool {
                 return;
             }
             state.idle += 1;
-            let limit = Instant::now() + self.0.config.keep_alive;
+            // `None` for as long as it takes: a time beyond the clock's reach.
+            let limit = Instant::now().checked_add(self.0.config.keep_alive);
             loop {
-                let timed_out = self.0.work.wait_until(&mut state, limit).timed_out();
+                let timed_out = match limit {
+                    Some(limit) => self.0.work.wait_until(&mut state, limit).timed_out(),
+                    None => {
+                        self.0.work.wait(&mut state);
+                        false
+                    }
+                };
                 if state.promised > 0 {
                     state.promised -= 1;
                     break;

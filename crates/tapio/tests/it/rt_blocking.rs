@@ -134,6 +134,18 @@ fn threads_are_used_again_and_end_when_idle() {
 }
 
 #[test]
+fn threads_may_be_kept_for_ever() {
+    for kind in Kind::all() {
+        let runtime = kind.builder().thread_keep_alive(Duration::MAX).build();
+        let runtime = runtime.expect("a runtime");
+        for number in 0..3 {
+            let call = runtime.block_on(runtime.spawn_blocking(move || number));
+            assert_eq!(call.expect("it ends"), number, "{kind}");
+        }
+    }
+}
+
+#[test]
 fn hooks_and_names_are_for_every_thread() {
     for kind in Kind::all() {
         let (started, stopped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
