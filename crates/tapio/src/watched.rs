@@ -26,13 +26,13 @@ pub(crate) struct Watched<E: AsFd> {
 }
 
 impl<E: AsFd> Watched<E> {
-    /// For streams and datagrams: the driver's fastest way.
+    /// For streams: the driver's fastest way.
     #[track_caller]
     pub(crate) fn new(io: E) -> io::Result<Watched<E>> {
         Watched::with_lane(io, Lane::Stream)
     }
 
-    /// For listeners and foreign descriptors: closing them takes effect at
+    /// For listeners, datagrams and foreign descriptors: closing takes effect at
     /// once, whatever the driver.
     #[track_caller]
     pub(crate) fn unheld(io: E) -> io::Result<Watched<E>> {

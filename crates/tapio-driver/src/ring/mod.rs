@@ -3,7 +3,7 @@
 //! Streams are watched by multishot `POLL_ADD`, one operation per direction.
 //! Such an operation keeps its file open in the kernel, so releasing a stream
 //! on the owner's thread submits the removal at once and the `close` that
-//! follows is as immediate as anywhere. Listeners and foreign descriptors
+//! follows is as immediate as anywhere. All else: listeners, datagrams, `AsyncFd`
 //! ([`Lane::Unheld`]) are watched by an `epoll` that the ring polls: it holds
 //! no reference, so their ports are free the moment they are closed, even
 //! when the process is killed.
