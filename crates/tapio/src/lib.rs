@@ -12,6 +12,7 @@
 //! - [`net`]: TCP, UDP, Unix sockets
 //! - [`io`]: the traits, and [`io::unix::AsyncFd`] for other descriptors
 //! - [`sync`]: locks and channels
+//! - [`guard`]: what goes wrong in asynchronous programs, seen and said
 //! - [`signal`]: ctrl-c and its like
 //! - [`runtime`]: building and ending a runtime by hand
 //! - [`main`] and [`test`](macro@test): runtimes by attribute
@@ -35,13 +36,17 @@ mod compat;
 mod compat;
 mod context;
 mod coop;
+mod post;
+mod report;
 mod scheduler;
 mod sync_facade;
+mod task_id;
 mod thread_parker;
 mod threads;
 mod watched;
 mod wheel;
 
+pub mod guard;
 pub mod io;
 pub mod net;
 pub mod runtime;

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 
-use super::Id;
+use crate::task_id::Id;
 
 /// A task was aborted or panicked.
 pub struct JoinError {

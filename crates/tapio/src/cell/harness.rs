@@ -48,7 +48,7 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> bo
             return false;
         }
     }
-    let _entered = context::enter_task(cell.header().id.get());
+    let _entered = context::enter_task(cell.header().id.get(), cell.header().spawned_at);
     // SAFETY: we hold a reference for as long as the borrowed waker lives.
     let waker = unsafe { borrowed_waker(header) };
     let mut cx = Context::from_waker(&waker);
@@ -119,7 +119,7 @@ unsafe fn poll_or_drop<F: Future, S: Schedule>(
 /// The caller holds RUNNING.
 unsafe fn cancel<F: Future, S: Schedule>(cell: &Cell<F, S>) {
     let id = cell.header().id;
-    let _entered = context::enter_task(id.get());
+    let _entered = context::enter_task(id.get(), cell.header().spawned_at);
     // SAFETY: passed on to the caller.
     let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { cell.clear() }));
     let error = match dropped {
@@ -138,7 +138,7 @@ fn complete<F: Future, S: Schedule>(cell: &Cell<F, S>, header: NonNull<Header>) 
     // given up below; its panic is of no task's making and ends here.
     let _ = catch_unwind(AssertUnwindSafe(|| match state.complete() {
         Completed::DropOutput => {
-            let _entered = context::enter_task(cell.header().id.get());
+            let _entered = context::enter_task(cell.header().id.get(), cell.header().spawned_at);
             // SAFETY: COMPLETE without interest leaves the stage to us.
             unsafe { cell.clear() };
         }
@@ -181,7 +181,7 @@ pub(super) unsafe fn read_output<F: Future, S: Schedule>(header: NonNull<Header>
 pub(super) unsafe fn drop_output<F: Future, S: Schedule>(header: NonNull<Header>) {
     // SAFETY: the module's contract.
     let cell = unsafe { cell::<F, S>(header) };
-    let _entered = context::enter_task(cell.header().id.get());
+    let _entered = context::enter_task(cell.header().id.get(), cell.header().spawned_at);
     // SAFETY: the caller is the join handle and saw COMPLETE. A panic in the
     // output's drop is contained: it would otherwise surface in whoever
     // happened to drop a handle.

@@ -11,9 +11,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::error::JoinError;
-use super::id::Id;
 use super::raw::TaskRef;
 use crate::coop;
+use crate::task_id::Id;
 
 /// A spawned task's result, as a future.
 ///

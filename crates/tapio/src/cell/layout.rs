@@ -24,10 +24,10 @@ use std::task::{Context, Poll, Waker};
 
 use super::error::JoinError;
 use super::harness;
-use super::id::Id;
 use super::state::State;
 use super::{Notified, TaskRef};
 use crate::sync_facade::UnsafeCell;
+use crate::task_id::Id;
 
 /// Who queues a task when it is woken, and who keeps the list of all.
 pub(crate) trait Schedule: Send + Sync + 'static {

@@ -9,7 +9,6 @@
 
 mod error;
 mod harness;
-mod id;
 mod join;
 mod layout;
 #[cfg(all(test, tapio_model))]
@@ -21,7 +20,6 @@ mod state;
 mod waker;
 
 pub use self::error::JoinError;
-pub use self::id::{Id, id, try_id};
 pub use self::join::{AbortHandle, JoinHandle};
 
 pub(crate) use self::layout::{Header, Schedule};

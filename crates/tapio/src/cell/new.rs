@@ -7,11 +7,11 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::id::Id;
 use super::join::JoinHandle;
 use super::layout::{Cell, Schedule};
 use super::raw::{Notified, TaskRef};
 use crate::coop;
+use crate::task_id::Id;
 
 /// A task with its three references: the owning list's, the first
 /// notification, the join handle.

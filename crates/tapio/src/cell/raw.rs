@@ -7,9 +7,9 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::id::Id;
 use super::layout::Header;
 use super::state::Wake;
+use crate::task_id::Id;
 
 /// One counted reference to a task.
 pub(crate) struct TaskRef(NonNull<Header>);

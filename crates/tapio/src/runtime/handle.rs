@@ -9,9 +9,10 @@ use std::sync::{Arc, MutexGuard};
 
 use super::{RuntimeFlavor, RuntimeMetrics};
 use crate::blocking;
-use crate::cell::{Id, JoinHandle, new_blocking_task};
+use crate::cell::{JoinHandle, new_blocking_task};
 use crate::context::{self, Entered};
 use crate::scheduler::{self, Flavor, Shared};
+use crate::task_id::Id;
 use crate::thread_parker::ThreadParker;
 use crate::wheel::Wheel;
 

@@ -19,9 +19,10 @@ use super::seat::Seat;
 use super::slot::Slot;
 use super::worker::Core;
 use crate::blocking::Pool;
-use crate::cell::{Id, JoinHandle, Notified, OwnedTasks, Schedule, TaskRef, new_task};
+use crate::cell::{JoinHandle, Notified, OwnedTasks, Schedule, TaskRef, new_task};
 use crate::compat::Compat;
 use crate::context;
+use crate::task_id::Id;
 
 /// How a runtime runs its tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

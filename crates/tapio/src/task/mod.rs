@@ -14,8 +14,9 @@ pub use self::set::JoinSet;
 pub use self::spawn::{block_in_place, spawn, spawn_blocking};
 pub use self::task_local::{AccessError, LocalKey};
 pub use self::yield_now::yield_now;
-pub use crate::cell::{AbortHandle, Id, JoinError, JoinHandle, id, try_id};
+pub use crate::cell::{AbortHandle, JoinError, JoinHandle};
 pub use crate::coop::{Unconstrained, consume_budget, unconstrained};
+pub use crate::task_id::{Id, id, try_id};
 
 /// The cooperative budget, under tokio's names.
 pub mod coop {

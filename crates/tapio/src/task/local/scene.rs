@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::shared::LocalShared;
-use crate::cell::{Id, JoinHandle, Notified, new_task};
+use crate::cell::{JoinHandle, Notified, new_task};
+use crate::task_id::Id;
 
 thread_local! {
     static CURRENT: RefCell<Option<Entered>> = const { RefCell::new(None) };

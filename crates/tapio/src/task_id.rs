@@ -1,8 +1,12 @@
-//! What tells tasks apart.
+//! What tells tasks apart: a number, and for those who want it a name.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
 
 use crate::context;
 
@@ -56,4 +60,30 @@ pub fn id() -> Id {
 #[must_use]
 pub fn try_id() -> Option<Id> {
     Id::from_raw(context::current_task())
+}
+
+/// The names of the tasks that have one, so that the others pay nothing.
+static NAMES: LazyLock<Mutex<HashMap<Id, Arc<str>>>> = LazyLock::new(Mutex::default);
+
+/// What a task was called when it was spawned, as long as it lives.
+pub(crate) fn name_of(id: Id) -> Option<Arc<str>> {
+    NAMES.lock().get(&id).cloned()
+}
+
+/// Keeps a task's name until it is dropped; part of the named task's future.
+#[derive(Debug)]
+pub(crate) struct NameGuard(Id);
+
+impl NameGuard {
+    #[expect(dead_code, reason = "for the task builder")]
+    pub(crate) fn new(id: Id, name: &str) -> NameGuard {
+        NAMES.lock().insert(id, name.into());
+        NameGuard(id)
+    }
+}
+
+impl Drop for NameGuard {
+    fn drop(&mut self) {
+        NAMES.lock().remove(&self.0);
+    }
 }

@@ -1,0 +1,114 @@
+//! Where a thread says what it runs, for whoever watches it.
+//!
+//! A thread writes its post with one relaxed store when it begins to run
+//! something and one when it stops; it reads no clock. A watcher looks now and
+//! then: the same word twice means that the same poll is still going on.
+
+#![expect(unsafe_code, reason = "an address in a word is a reference again")]
+
+use std::panic::Location;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a thread runs, as one word: nothing, code that is no task's, or the
+/// task that was spawned at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Running(u64);
+
+/// How many of a word's bits count polls; the others hold an address.
+const COUNT_BITS: u32 = 16;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+/// The largest number that is not an address.
+const CODES_MAX: u64 = 2;
+
+impl Running {
+    pub(crate) const NOTHING: Running = Running(0);
+    /// A waker that is not a task's of ours.
+    pub(crate) const WAKER: Running = Running(1 << COUNT_BITS);
+    /// A function that the user had called along a thread's way.
+    pub(crate) const HOOK: Running = Running(CODES_MAX << COUNT_BITS);
+
+    /// A task, or the future of a `block_on`, by where it came from.
+    #[inline]
+    pub(crate) fn task(at: &'static Location<'static>) -> Running {
+        // User space has 48 bits of addresses, unless a program asks the
+        // kernel for more, which no linker does for static data.
+        Running((ptr::from_ref(at).expose_provenance() as u64) << COUNT_BITS)
+    }
+
+    /// Where the task came from, if it is one.
+    pub(crate) fn location(self) -> Option<&'static Location<'static>> {
+        let address = self.0 >> COUNT_BITS;
+        if address <= CODES_MAX {
+            return None;
+        }
+        // SAFETY: only `task` makes a word with a larger number, from a
+        // reference that is valid for ever.
+        Some(unsafe { &*ptr::with_exposed_provenance(address as usize) })
+    }
+}
+
+/// What a post said when somebody looked. Two that are equal are of one poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen(u64);
+
+impl Seen {
+    pub(crate) fn running(self) -> Running {
+        Running(self.0 & !COUNT_MASK)
+    }
+}
+
+/// One thread's post.
+#[derive(Debug)]
+pub(crate) struct Post {
+    word: AtomicU64,
+}
+
+impl Post {
+    pub(crate) fn new() -> Post {
+        Post {
+            word: AtomicU64::new(0),
+        }
+    }
+
+    /// Says what this thread runs from now on. Only the post's own thread
+    /// calls this.
+    #[inline]
+    pub(crate) fn say(&self, running: Running) {
+        // Relaxed, both: a single writer, and watchers want only the word.
+        let count = self.word.load(Ordering::Relaxed).wrapping_add(1) & COUNT_MASK;
+        self.word.store(running.0 | count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn look(&self) -> Seen {
+        // Relaxed: pairs with `say`.
+        Seen(self.word.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Post, Running};
+    use std::panic::Location;
+
+    #[test]
+    fn the_same_task_polled_twice_is_seen_as_two_polls() {
+        let here = Location::caller();
+        let post = Post::new();
+        post.say(Running::task(here));
+        let first = post.look();
+        assert_eq!(first.running().location(), Some(here));
+        post.say(Running::NOTHING);
+        assert_eq!(post.look().running(), Running::NOTHING);
+        post.say(Running::task(here));
+        assert_ne!(post.look(), first);
+        assert_eq!(post.look().running(), first.running());
+    }
+
+    #[test]
+    fn code_that_is_no_task_has_no_location() {
+        for code in [Running::NOTHING, Running::WAKER, Running::HOOK] {
+            assert_eq!(code.location(), None);
+        }
+    }
+}
