@@ -38,6 +38,7 @@ mod context;
 mod coop;
 mod post;
 mod report;
+mod rounds;
 mod scheduler;
 mod sync_facade;
 mod task_id;

@@ -65,6 +65,7 @@ const TAPIO_MODULES: &[Row] = &[
     ("threads", &[]),
     ("wheel", &[]),
     ("post", &[]),
+    ("rounds", &[]),
     ("context", &["post"]),
     ("task_id", &["context"]),
     ("report", &["context", "task_id"]),
