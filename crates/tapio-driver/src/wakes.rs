@@ -29,6 +29,12 @@ impl Wakes {
         self.0.is_empty()
     }
 
+    /// Takes all of them out, in the order in which they came, and keeps the
+    /// memory for the next batch.
+    pub fn drain(&mut self) -> impl Iterator<Item = Waker> {
+        self.0.drain(..)
+    }
+
     /// Wakes all of them in the order in which they came, and keeps the
     /// memory for the next batch.
     pub fn wake_all(&mut self) {

@@ -34,12 +34,10 @@ impl Budget {
 }
 
 struct Hot {
-    /// The id of the running task; zero outside of tasks.
-    task: Cell<u64>,
-    /// What runs, for whoever watches.
-    running: Cell<Running>,
-    /// Where that is said to others; null on threads that nobody watches.
+    /// Where this thread says what it runs; null for `own`.
     post: Cell<*const Post>,
+    /// The post of a thread that nobody watches.
+    own: Post,
     budget: Cell<Budget>,
     /// Task ids taken by this thread and not given out yet.
     id_next: Cell<u64>,
@@ -62,14 +60,20 @@ pub(crate) enum Entered {
 impl Hot {
     const fn new() -> Hot {
         Hot {
-            task: Cell::new(0),
-            running: Cell::new(Running::NOTHING),
             post: Cell::new(ptr::null()),
+            own: Post::new(),
             budget: Cell::new(Budget::UNLIMITED),
             id_next: Cell::new(0),
             id_end: Cell::new(0),
             entered: Cell::new(Entered::Outside),
         }
+    }
+
+    #[inline]
+    fn post(&self) -> &Post {
+        // SAFETY: `set_post` keeps the post alive for as long as it is here,
+        // and only this thread changes or follows the pointer.
+        unsafe { self.post.get().as_ref() }.unwrap_or(&self.own)
     }
 }
 
@@ -98,22 +102,32 @@ pub(crate) fn thread_number() -> usize {
 
 /// The number of the running task; zero outside of tasks.
 pub(crate) fn current_task() -> u64 {
-    HOT.with(|hot| hot.task.get())
+    HOT.with(|hot| hot.post().task())
 }
 
 /// The running task's number and where it was spawned.
 pub(crate) fn current_task_site() -> Option<(u64, &'static Location<'static>)> {
-    HOT.with(|hot| Some((hot.task.get(), hot.running.get().location()?)))
-        .filter(|(task, _)| *task != 0)
+    HOT.with(|hot| {
+        let post = hot.post();
+        let task = post.task();
+        let location = post.look().running().location();
+        location.filter(|_| task != 0).map(|at| (task, at))
+    })
 }
 
 /// Marks this thread as running a task until the guard is dropped.
 ///
 /// # Cost
-/// One relaxed store here and one at the end, beside this thread's own cells.
+/// Two relaxed stores here and two at the end; no clock.
 #[inline]
 pub(crate) fn enter_task(id: u64, spawned_at: &'static Location<'static>) -> RunGuard {
     enter(id, Running::task(spawned_at))
+}
+
+/// Marks this thread as running the future that somebody blocks on, inside
+/// of a task or not.
+pub(crate) fn enter_blocked_on(at: &'static Location<'static>) -> RunGuard {
+    enter(current_task(), Running::block_on(at))
 }
 
 /// Marks this thread as running code that is no task's until the guard is
@@ -125,11 +139,12 @@ pub(crate) fn enter_code(running: Running) -> RunGuard {
 #[inline]
 fn enter(task: u64, running: Running) -> RunGuard {
     HOT.with(|hot| {
+        let post = hot.post();
         let guard = RunGuard {
-            task: hot.task.replace(task),
-            running: hot.running.replace(running),
+            task: post.task(),
+            running: post.look().running(),
         };
-        hot.say(running);
+        post.say(task, running);
         guard
     })
 }
@@ -142,28 +157,14 @@ pub(crate) struct RunGuard {
 impl Drop for RunGuard {
     #[inline]
     fn drop(&mut self) {
-        HOT.with(|hot| {
-            hot.task.set(self.task);
-            hot.running.set(self.running);
-            hot.say(self.running);
-        });
-    }
-}
-
-impl Hot {
-    /// Says what runs on this thread from now on.
-    #[inline]
-    fn say(&self, running: Running) {
-        // SAFETY: `set_post` keeps the post alive for as long as it is here,
-        // and only this thread changes or follows the pointer.
-        if let Some(post) = unsafe { self.post.get().as_ref() } {
-            post.say(running);
-        }
+        HOT.with(|hot| hot.post().say(self.task, self.running));
     }
 }
 
 /// Has this thread say at `post` what it runs until the guard is dropped.
 pub(crate) fn set_post(post: Arc<Post>) -> PostGuard {
+    // Whoever blocks on a future inside of a task is that task still.
+    post.say(current_task(), Running::NOTHING);
     let outer = HOT.with(|hot| hot.post.replace(Arc::as_ptr(&post)));
     PostGuard {
         post,
@@ -173,6 +174,7 @@ pub(crate) fn set_post(post: Arc<Post>) -> PostGuard {
 }
 
 pub(crate) struct PostGuard {
+    /// Keeps alive what the thread points to.
     post: Arc<Post>,
     outer: *const Post,
     /// It is this thread's post.
@@ -181,7 +183,7 @@ pub(crate) struct PostGuard {
 
 impl Drop for PostGuard {
     fn drop(&mut self) {
-        self.post.say(Running::NOTHING);
+        self.post.say(0, Running::NOTHING);
         HOT.with(|hot| hot.post.set(self.outer));
     }
 }

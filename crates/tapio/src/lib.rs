@@ -28,6 +28,7 @@
 //! [`runtime::Builder::driver`] decides by hand.
 
 mod blocking;
+mod capture;
 mod cell;
 #[cfg(feature = "compat")]
 mod compat;
@@ -40,9 +41,11 @@ mod post;
 mod report;
 mod rounds;
 mod scheduler;
+mod stack;
 mod sync_facade;
 mod task_id;
 mod thread_parker;
+mod thread_state;
 mod threads;
 mod watched;
 mod wheel;

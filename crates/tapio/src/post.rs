@@ -19,16 +19,20 @@ pub(crate) struct Running(u64);
 const COUNT_BITS: u32 = 16;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 /// The largest number that is not an address.
-const CODES_MAX: u64 = 2;
+const CODES_MAX: u64 = 4;
+/// Set for the future of a `block_on`. A `Location` is aligned, so its
+/// address leaves this bit to us.
+const BLOCK_ON: u64 = 1 << COUNT_BITS;
+const _: () = assert!(align_of::<Location<'static>>() > 2);
 
 impl Running {
     pub(crate) const NOTHING: Running = Running(0);
     /// A waker that is not a task's of ours.
-    pub(crate) const WAKER: Running = Running(1 << COUNT_BITS);
+    pub(crate) const WAKER: Running = Running(2 << COUNT_BITS);
     /// A function that the user had called along a thread's way.
     pub(crate) const HOOK: Running = Running(CODES_MAX << COUNT_BITS);
 
-    /// A task, or the future of a `block_on`, by where it came from.
+    /// A task, by where it was spawned.
     #[inline]
     pub(crate) fn task(at: &'static Location<'static>) -> Running {
         // User space has 48 bits of addresses, unless a program asks the
@@ -36,9 +40,18 @@ impl Running {
         Running((ptr::from_ref(at).expose_provenance() as u64) << COUNT_BITS)
     }
 
-    /// Where the task came from, if it is one.
+    /// The future of a `block_on`, by where that was called.
+    pub(crate) fn block_on(at: &'static Location<'static>) -> Running {
+        Running(Running::task(at).0 | BLOCK_ON)
+    }
+
+    pub(crate) fn is_block_on(self) -> bool {
+        self.location().is_some() && self.0 & BLOCK_ON != 0
+    }
+
+    /// Where the task or the `block_on` is, if it is one.
     pub(crate) fn location(self) -> Option<&'static Location<'static>> {
-        let address = self.0 >> COUNT_BITS;
+        let address = (self.0 & !BLOCK_ON) >> COUNT_BITS;
         if address <= CODES_MAX {
             return None;
         }
@@ -62,27 +75,37 @@ impl Seen {
 #[derive(Debug)]
 pub(crate) struct Post {
     word: AtomicU64,
+    /// The id of the running task; zero outside of tasks.
+    task: AtomicU64,
 }
 
 impl Post {
-    pub(crate) fn new() -> Post {
+    pub(crate) const fn new() -> Post {
         Post {
             word: AtomicU64::new(0),
+            task: AtomicU64::new(0),
         }
     }
 
-    /// Says what this thread runs from now on. Only the post's own thread
-    /// calls this.
+    /// Says what this thread runs from now on, and for which task. Only the
+    /// post's own thread calls this.
     #[inline]
-    pub(crate) fn say(&self, running: Running) {
-        // Relaxed, both: a single writer, and watchers want only the word.
+    pub(crate) fn say(&self, task: u64, running: Running) {
+        // Relaxed, all: a single writer, and watchers want only the words.
         let count = self.word.load(Ordering::Relaxed).wrapping_add(1) & COUNT_MASK;
+        self.task.store(task, Ordering::Relaxed);
         self.word.store(running.0 | count, Ordering::Relaxed);
     }
 
     pub(crate) fn look(&self) -> Seen {
         // Relaxed: pairs with `say`.
         Seen(self.word.load(Ordering::Relaxed))
+    }
+
+    /// The id of the running task; zero outside of tasks.
+    pub(crate) fn task(&self) -> u64 {
+        // Relaxed: pairs with `say`.
+        self.task.load(Ordering::Relaxed)
     }
 }
 
@@ -95,12 +118,12 @@ mod tests {
     fn the_same_task_polled_twice_is_seen_as_two_polls() {
         let here = Location::caller();
         let post = Post::new();
-        post.say(Running::task(here));
+        post.say(7, Running::task(here));
         let first = post.look();
         assert_eq!(first.running().location(), Some(here));
-        post.say(Running::NOTHING);
+        post.say(0, Running::NOTHING);
         assert_eq!(post.look().running(), Running::NOTHING);
-        post.say(Running::task(here));
+        post.say(7, Running::task(here));
         assert_ne!(post.look(), first);
         assert_eq!(post.look().running(), first.running());
     }

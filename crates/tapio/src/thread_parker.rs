@@ -1,9 +1,13 @@
 //! A thread that waits for a future it polls itself.
 
+use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 use std::thread::Thread;
+
+use crate::{context, coop, rounds};
 
 /// Parks the thread that made it; a waker that unparks it.
 #[derive(Debug)]
@@ -21,12 +25,16 @@ impl ThreadParker {
     }
 
     /// Sleeps until somebody unparks, or did since the last call.
-    pub(crate) fn park(&self) {
+    /// Says whether it slept.
+    pub(crate) fn park(&self) -> bool {
+        let mut slept = false;
         // Acquire pairs with the release in `unpark`. The thread's own park
         // token may be spent by others, hence the flag and the loop.
         while !self.is_unparked.swap(false, Ordering::Acquire) {
             std::thread::park();
+            slept = true;
         }
+        slept
     }
 
     pub(crate) fn unpark(&self) {
@@ -49,17 +57,22 @@ impl Wake for ThreadParker {
 
 impl ThreadParker {
     /// Polls `future` on this thread until it is done, sleeping in between.
-    pub(crate) fn block_on<F: std::future::Future>(future: F) -> F::Output {
+    pub(crate) fn block_on<F: Future>(future: F, at: &'static Location<'static>) -> F::Output {
         let mut future = std::pin::pin!(future);
         let parker = Arc::new(ThreadParker::new());
         let waker = std::task::Waker::from(Arc::clone(&parker));
         let mut cx = std::task::Context::from_waker(&waker);
         loop {
-            let polled = crate::coop::with_full(|| future.as_mut().poll(&mut cx));
+            let running = context::enter_blocked_on(at);
+            let polled = coop::with_full(|| future.as_mut().poll(&mut cx));
+            drop(running);
             if let std::task::Poll::Ready(output) = polled {
                 return output;
             }
-            parker.park();
+            if parker.park() {
+                // There may be something to watch again.
+                rounds::call();
+            }
         }
     }
 }

@@ -26,3 +26,4 @@ pub(crate) use self::layout::{Header, Schedule};
 pub(crate) use self::new::{new_blocking_task, new_task};
 pub(crate) use self::owned::OwnedTasks;
 pub(crate) use self::raw::{Notified, TaskRef};
+pub(crate) use self::waker::is_task_waker;

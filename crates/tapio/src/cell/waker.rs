@@ -24,6 +24,11 @@ pub(super) unsafe fn borrowed_waker(header: NonNull<Header>) -> BorrowedWaker {
     BorrowedWaker(ManuallyDrop::new(unsafe { Waker::from_raw(raw) }))
 }
 
+/// Whether waking `waker` only queues a task: it is no foreign code.
+pub(crate) fn is_task_waker(waker: &Waker) -> bool {
+    std::ptr::eq(waker.vtable(), &raw const VTABLE)
+}
+
 impl Deref for BorrowedWaker {
     type Target = Waker;
     fn deref(&self) -> &Waker {

@@ -121,8 +121,10 @@ mod tests {
         let count = Arc::clone(&told);
         let limit = LimitHit::new("a test's limit", 7, "it ends");
         let own = Report::Limit(limit.clone());
-        let subscription = on_report(move |Report::Limit(limit)| {
-            if limit.name == "a test's limit" {
+        let subscription = on_report(move |report| {
+            if let Report::Limit(limit) = report
+                && limit.name == "a test's limit"
+            {
                 count.fetch_add(1, Ordering::Relaxed);
                 own.deliver();
                 panic!("contained");

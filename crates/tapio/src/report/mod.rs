@@ -10,12 +10,14 @@
 
 mod deliver;
 mod limit;
+mod stall;
 mod task;
 
 use std::fmt;
 
 pub use self::deliver::{Subscription, on_report};
 pub use self::limit::LimitHit;
+pub use self::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
 pub use self::task::TaskInfo;
 
 /// One thing that went wrong, or is about to, and where.
@@ -27,12 +29,18 @@ pub use self::task::TaskInfo;
 pub enum Report {
     /// A limit was reached.
     Limit(LimitHit),
+    /// Something keeps a thread of a runtime.
+    Stall(Stall),
+    /// A stall is over.
+    StallEnded(StallEnded),
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Report::Limit(limit) => limit.fmt(f),
+            Report::Stall(stall) => stall.fmt(f),
+            Report::StallEnded(ended) => ended.fmt(f),
         }
     }
 }

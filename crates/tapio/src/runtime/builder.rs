@@ -9,6 +9,8 @@ use tapio_driver::{DriverKind, Options};
 
 use super::{Handle, Runtime};
 use crate::blocking::{self, Pool};
+use crate::capture;
+use crate::guard::{Lease, Settings};
 use crate::scheduler::{self, Config, Flavor, Hooks, Shared};
 
 /// Tasks run between two looks at the driver while there is work, as tokio
@@ -17,6 +19,8 @@ const EVENT_INTERVAL: u32 = 61;
 const INBOX_INTERVAL: u32 = 31;
 const BLOCKING_THREADS_MAX: usize = 512;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const STALL_BUDGET: Duration = Duration::from_millis(10);
+const SUBSTITUTES_MAX: usize = 512;
 
 type Callback = Arc<dyn Fn() + Send + Sync>;
 
@@ -48,6 +52,11 @@ pub struct Builder {
     is_io_enabled: bool,
     is_time_enabled: bool,
     driver: Options,
+    /// How long a poll may take; zero when nobody watches.
+    stall_budget: Duration,
+    stall_signal: Option<i32>,
+    is_rescue_enabled: bool,
+    substitutes_max: usize,
 }
 
 impl Builder {
@@ -80,6 +89,10 @@ impl Builder {
             is_io_enabled: false,
             is_time_enabled: false,
             driver: Options::default(),
+            stall_budget: STALL_BUDGET,
+            stall_signal: None,
+            is_rescue_enabled: flavor == Flavor::MultiThread,
+            substitutes_max: SUBSTITUTES_MAX,
         }
     }
 
@@ -252,6 +265,40 @@ impl Builder {
         self
     }
 
+    /// How long a poll may take before the guard calls it a stall, reports it
+    /// and rescues the other tasks (10 ms). Zero: nobody watches.
+    ///
+    /// `TAPIO_STALL_MS`, in milliseconds, decides when it is set.
+    pub fn stall_budget(&mut self, budget: Duration) -> &mut Self {
+        self.stall_budget = budget;
+        self
+    }
+
+    /// The signal that has a stuck thread copy its stack for the report
+    /// (`SIGURG`, which does nothing by itself). A handler that was there
+    /// before is called for signals that are not the guard's;
+    /// `TAPIO_STALL_SIGNAL` decides when it is set.
+    pub fn stall_signal(&mut self, signal: i32) -> &mut Self {
+        self.stall_signal = Some(signal);
+        self
+    }
+
+    /// Whether another thread goes on with the other tasks of a stuck one: as
+    /// it is on a multi-threaded runtime, unless switched off. On a
+    /// `current_thread` runtime, whose users asked for one thread, it must be
+    /// switched on: then tasks may run on another thread while one is stuck.
+    pub fn rescue(&mut self, is_enabled: bool) -> &mut Self {
+        self.is_rescue_enabled = is_enabled;
+        self
+    }
+
+    /// How many threads may stand in for blocked workers at a time (512):
+    /// after a stall, and for `block_in_place`.
+    pub fn max_substitutes(&mut self, count: usize) -> &mut Self {
+        self.substitutes_max = count;
+        self
+    }
+
     /// Builds the runtime.
     ///
     /// # Errors
@@ -264,6 +311,10 @@ impl Builder {
             Flavor::CurrentThread => 1,
             Flavor::MultiThread => self.workers.map_or_else(default_workers, Ok)?,
         };
+        let guard = self.guard_settings()?;
+        if let Some(settings) = guard {
+            capture::install(settings.signal)?;
+        }
         let handle_cell = Arc::new(std::sync::OnceLock::<std::sync::Weak<Shared>>::new());
         let pool = Pool::new(self.pool_config(&handle_cell));
         let shared = Shared::new(
@@ -275,7 +326,9 @@ impl Builder {
                 hooks: self.hooks.clone(),
                 event_interval: self.event_interval,
                 inbox_interval: self.inbox_interval,
-                substitutes_max: self.blocking_threads_max,
+                substitutes_max: self.substitutes_max,
+                guard,
+                is_rescue_enabled: self.is_rescue_enabled,
                 is_io_enabled: self.is_io_enabled,
                 is_time_enabled: self.is_time_enabled,
             },
@@ -286,11 +339,25 @@ impl Builder {
             .expect("set once, here");
         report_driver(&shared);
         // From here on dropping the runtime ends what was started.
-        let runtime = Runtime::from_handle(Handle { shared });
+        let lease = guard.map(|_| Lease::new());
+        let runtime = Runtime::new_leased(Handle { shared }, lease);
         if self.flavor == Flavor::MultiThread {
             scheduler::start_workers(&runtime.handle().shared)?;
         }
         Ok(runtime)
+    }
+
+    /// How to watch; `None` for not at all.
+    fn guard_settings(&self) -> io::Result<Option<Settings>> {
+        let budget = match environment("TAPIO_STALL_MS", "a number of milliseconds")? {
+            Some(ms) => Duration::from_millis(ms),
+            None => self.stall_budget,
+        };
+        let signal = match environment("TAPIO_STALL_SIGNAL", "the number of a signal")? {
+            Some(signal) => signal,
+            None => self.stall_signal.unwrap_or(capture::DEFAULT_SIGNAL),
+        };
+        Ok((!budget.is_zero()).then_some(Settings { budget, signal }))
     }
 
     fn pool_config(
@@ -342,15 +409,22 @@ fn report_driver(shared: &Shared) {
 }
 
 fn default_workers() -> io::Result<usize> {
-    match std::env::var("TOKIO_WORKER_THREADS") {
-        Err(_) => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-        Ok(text) => text.parse().ok().filter(|count| *count > 0).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("TOKIO_WORKER_THREADS={text:?} is not a positive number"),
-            )
-        }),
-    }
+    let count = environment::<std::num::NonZeroUsize>("TOKIO_WORKER_THREADS", "a positive number")?;
+    Ok(count.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        usize::from,
+    ))
+}
+
+/// What an environment variable says, if it is set.
+fn environment<T: std::str::FromStr>(name: &str, what: &str) -> io::Result<Option<T>> {
+    let Ok(text) = std::env::var(name) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| {
+        let message = format!("{name}={text:?} is not {what}");
+        io::Error::new(io::ErrorKind::InvalidInput, message)
+    })
 }
 
 impl fmt::Debug for Builder {

@@ -202,7 +202,8 @@ impl Handle {
         let _inside = enter_blocking();
         let _entered = self.enter();
         let _beside = self.shared.compat.enter();
-        ThreadParker::block_on(future)
+        let _watched = self.shared.watch_blocked();
+        ThreadParker::block_on(future, Location::caller())
     }
 
     /// How this runtime runs its tasks.
@@ -261,12 +262,16 @@ impl Handle {
         let _inside = enter_blocking();
         let _entered = self.enter();
         let _beside = self.shared.compat.enter();
+        let at = Location::caller();
         match self.shared.flavor() {
             Flavor::CurrentThread => {
                 let _pinned = context::set_pinned();
-                scheduler::block_on_current(&self.shared, future)
+                scheduler::block_on_current(&self.shared, future, at)
             }
-            Flavor::MultiThread => ThreadParker::block_on(future),
+            Flavor::MultiThread => {
+                let _watched = self.shared.watch_blocked();
+                ThreadParker::block_on(future, at)
+            }
         }
     }
 }

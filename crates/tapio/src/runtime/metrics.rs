@@ -1,5 +1,7 @@
 //! Figures about a runtime.
 
+use std::sync::atomic::Ordering;
+
 use super::{DriverKind, Handle};
 
 /// Figures about a runtime, read when asked.
@@ -47,6 +49,26 @@ impl RuntimeMetrics {
     #[must_use]
     pub fn blocking_queue_depth(&self) -> usize {
         self.handle.shared.pool.counts().1
+    }
+
+    /// How many stalls the guard has seen: polls that took longer than the
+    /// budget.
+    #[must_use]
+    pub fn num_stalls(&self) -> u64 {
+        self.handle.shared.counters.stalls.load(Ordering::Relaxed)
+    }
+
+    /// How many polls took longer than the budget only since others had the
+    /// CPUs. They are not reported.
+    #[must_use]
+    pub fn num_starved(&self) -> u64 {
+        self.handle.shared.counters.starved.load(Ordering::Relaxed)
+    }
+
+    /// How often another thread took the place of a stuck one.
+    #[must_use]
+    pub fn num_rescues(&self) -> u64 {
+        self.handle.shared.counters.rescues.load(Ordering::Relaxed)
     }
 
     /// Which driver the workers talk to the kernel with.

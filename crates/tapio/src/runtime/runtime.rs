@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Builder, EnterGuard, Handle, RuntimeMetrics};
 use crate::cell::JoinHandle;
 use crate::context::{self, Entered};
+use crate::guard::Lease;
 use crate::scheduler::Flavor;
 
 /// A runtime: workers, timers, sockets.
@@ -26,6 +27,8 @@ pub struct Runtime {
     handle: Handle,
     /// How long dropping waits; `None` for as long as it takes.
     patience: Option<Duration>,
+    /// Keeps the guard, until the end of all.
+    _lease: Option<Lease>,
 }
 
 impl Runtime {
@@ -37,10 +40,11 @@ impl Runtime {
         Builder::new_multi_thread().enable_all().build()
     }
 
-    pub(super) fn from_handle(handle: Handle) -> Runtime {
+    pub(super) fn new_leased(handle: Handle, lease: Option<Lease>) -> Runtime {
         Runtime {
             handle,
             patience: None,
+            _lease: lease,
         }
     }
 

@@ -1,7 +1,8 @@
 //! A `current_thread` runtime: whoever blocks on it is its worker.
 
 use std::future::Future;
-use std::pin::pin;
+use std::panic::Location;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,9 @@ use tapio_driver::Remote;
 use super::here;
 use super::shared::Shared;
 use super::worker::{Core, Worker};
+use crate::context;
 use crate::coop;
+use crate::guard::Watching;
 use crate::thread_parker::ThreadParker;
 
 /// The only seat of a `current_thread` runtime.
@@ -51,10 +54,14 @@ impl Wake for MainWaker {
 
 /// Drives the runtime on this thread until `future` is done. While another
 /// thread drives it, only `future` is polled here.
-pub(crate) fn block_on_current<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
+pub(crate) fn block_on_current<F: Future>(
+    shared: &Arc<Shared>,
+    future: F,
+    at: &'static Location<'static>,
+) -> F::Output {
     let mut future = pin!(future);
     if let Some(core) = shared.current.take(shared) {
-        return drive(shared, core, future);
+        return drive(shared, core, future, at);
     }
     let parker = Arc::new(ThreadParker::new());
     let waker = Waker::from(Arc::clone(&parker));
@@ -65,7 +72,7 @@ pub(crate) fn block_on_current<F: Future>(shared: &Arc<Shared>, future: F) -> F:
             return output;
         }
         if let Some(core) = shared.current.take_or_wait(shared, &parker) {
-            return drive(shared, core, future);
+            return drive(shared, core, future, at);
         }
         parker.park();
     }
@@ -74,18 +81,17 @@ pub(crate) fn block_on_current<F: Future>(shared: &Arc<Shared>, future: F) -> F:
 fn drive<F: Future>(
     shared: &Arc<Shared>,
     core: Core,
-    mut future: std::pin::Pin<&mut F>,
+    mut future: Pin<&mut F>,
+    at: &'static Location<'static>,
 ) -> F::Output {
-    if let Err(error) = shared.seat(SEAT).occupy() {
-        shared.current.give_back(core);
-        panic!("this thread cannot drive the runtime: {error}");
-    }
-    let worker = Rc::new(Worker::new(Arc::clone(shared), core, SEAT));
+    let worker = Rc::new(Worker::new(Arc::clone(shared), core));
     let driving = Driving {
+        watched: shared.watch_worker(worker.slot()),
         current: Some(here::set_worker(Some(Rc::clone(&worker)))),
         worker: Some(worker),
     };
     let worker = driving.worker.as_ref().expect("taken only when dropped");
+    worker.take_seat(SEAT);
     let main = Arc::new(MainWaker {
         is_woken: AtomicBool::new(true),
         remote: Arc::clone(shared.seat(SEAT).remote()),
@@ -93,11 +99,18 @@ fn drive<F: Future>(
     let waker = Waker::from(Arc::clone(&main));
     let mut cx = Context::from_waker(&waker);
     loop {
+        if worker.seat().is_none() {
+            // Another thread stood in while something here took too long.
+            worker.take_seat(SEAT);
+        }
         // Acquire pairs with the release in `wake_by_ref`.
-        if main.is_woken.swap(false, Ordering::Acquire)
-            && let Poll::Ready(output) = coop::with_full(|| future.as_mut().poll(&mut cx))
-        {
-            return output;
+        if main.is_woken.swap(false, Ordering::Acquire) {
+            let running = context::enter_blocked_on(at);
+            let polled = coop::with_full(|| future.as_mut().poll(&mut cx));
+            drop(running);
+            if let Poll::Ready(output) = polled {
+                return output;
+            }
         }
         for _ in 0..shared.config.event_interval {
             worker.keep_fair(SEAT);
@@ -111,7 +124,7 @@ fn drive<F: Future>(
                 break;
             };
             worker.run_task(task);
-            if main.is_woken.load(Ordering::Relaxed) {
+            if main.is_woken.load(Ordering::Relaxed) || worker.seat().is_none() {
                 break;
             }
         }
@@ -123,10 +136,19 @@ fn drive<F: Future>(
 struct Driving {
     worker: Option<Rc<Worker>>,
     current: Option<here::WorkerGuard>,
+    watched: Option<Watching>,
 }
 
 impl Drop for Driving {
     fn drop(&mut self) {
+        if let Some(worker) = &self.worker {
+            if worker.seat().is_none() && !std::thread::panicking() {
+                // Nobody drives the runtime once nobody blocks on it.
+                worker.take_seat(SEAT);
+            }
+            let _ = worker.stand_up();
+        }
+        drop(self.watched.take());
         drop(self.current.take());
         let Some(worker) = self.worker.take().and_then(Rc::into_inner) else {
             unreachable!("nobody keeps a worker beyond a call");

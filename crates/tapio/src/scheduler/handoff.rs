@@ -1,6 +1,7 @@
 //! A thread leaves its seat so that another carries on.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,8 @@ use super::shared::{Flavor, Shared};
 use super::worker::worker_thread;
 use crate::context::{self, Entered};
 use crate::coop;
+use crate::post::Running;
+use crate::report::{LimitHit, Report};
 
 /// How long a worker without a seat waits for one before its thread ends.
 const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -25,7 +28,10 @@ pub(super) struct Vacant {
 #[derive(Debug, Default)]
 struct State {
     seats: VecDeque<u32>,
+    /// Threads that wait for a seat.
     spares: usize,
+    /// Threads that were started to and have not come to it yet.
+    starting: usize,
 }
 
 impl Vacant {
@@ -56,12 +62,24 @@ impl Vacant {
         self.changed.notify_all();
     }
 
+    /// Whether another seat would find somebody who waits for one.
+    pub(super) fn has_spare(&self) -> bool {
+        let state = self.state.lock();
+        state.spares + state.starting > state.seats.len()
+    }
+
+    /// Whether a seat finds nobody.
+    pub(super) fn has_seat(&self) -> bool {
+        let state = self.state.lock();
+        state.seats.len() > state.spares + state.starting
+    }
+
     /// Offers a seat. Says whether a thread must be started to take it.
-    fn offer(&self, seat: u32) -> bool {
+    pub(super) fn offer(&self, seat: u32) -> bool {
         let mut state = self.state.lock();
         state.seats.push_back(seat);
         self.changed.notify_one();
-        state.spares < state.seats.len()
+        state.spares + state.starting < state.seats.len()
     }
 
     /// Leaves a seat to whoever gave it up.
@@ -70,7 +88,7 @@ impl Vacant {
     }
 
     /// Takes a seat back, if nobody has taken it yet.
-    fn take_back(&self, seat: u32) -> bool {
+    pub(super) fn take_back(&self, seat: u32) -> bool {
         let mut state = self.state.lock();
         match state.seats.iter().position(|&offered| offered == seat) {
             Some(index) => {
@@ -97,11 +115,14 @@ pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
             "can call blocking only when running on the multi-threaded runtime"
         );
         let shared = Arc::clone(worker.shared());
-        let seat = worker.leave_seat()?;
-        if shared.vacant.offer(seat) && !start_substitute(&shared) && shared.vacant.take_back(seat)
+        let seat = worker.stand_up()?;
+        worker.hand_over();
+        if shared.vacant.offer(seat)
+            && let Err(why) = start_substitute(&shared)
+            && shared.vacant.take_back(seat)
         {
-            tracing::warn!("no thread to stand in for a blocked worker: its tasks wait");
-            worker.return_to_seat(seat);
+            why.report();
+            Back { shared, seat }.sit_down();
             return None;
         }
         Some((shared, seat))
@@ -110,6 +131,8 @@ pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     let Some((shared, seat)) = left else {
         return coop::with_unlimited(f);
     };
+    // What blocks here blocks nobody, and is no stall.
+    let _unwatched = context::enter_code(Running::NOTHING);
     let _back = Back { shared, seat };
     coop::with_unlimited(f)
 }
@@ -120,34 +143,85 @@ struct Back {
     seat: u32,
 }
 
+impl Back {
+    /// The seat is this thread's again; the ring is its own still.
+    fn sit_down(&self) {
+        match self.shared.seat(self.seat).occupy() {
+            Ok(ticket) => here::with_worker(|worker| {
+                let worker = worker.expect("the thread is a worker for as long as it lives");
+                worker.sit_down(ticket);
+            }),
+            Err(error) => {
+                tracing::error!("a worker lost its driver: {error}");
+                self.shared.vacant.put_back(self.seat);
+            }
+        }
+    }
+}
+
 impl Drop for Back {
     fn drop(&mut self) {
         if self.shared.vacant.take_back(self.seat) {
-            // The ring is this thread's own still: this cannot fail.
-            if let Err(error) = self.shared.seat(self.seat).occupy() {
-                tracing::error!("a worker lost its driver: {error}");
+            self.sit_down();
+        }
+    }
+}
+
+/// Why nobody stands in for a thread that blocks.
+#[derive(Debug)]
+pub(super) enum NoSubstitute {
+    /// As many threads stand in as may.
+    Limit(usize),
+    NoThread(io::Error),
+}
+
+impl NoSubstitute {
+    pub(super) fn report(&self) {
+        match self {
+            NoSubstitute::Limit(max) => {
+                let consequence = "the tasks of a blocked worker wait until it returns";
+                Report::Limit(LimitHit::new("max_substitutes", *max, consequence)).deliver();
             }
-            here::with_worker(|worker| {
-                if let Some(worker) = worker {
-                    worker.return_to_seat(self.seat);
-                }
-            });
+            NoSubstitute::NoThread(error) => {
+                tracing::warn!("no thread to stand in for a blocked worker: {error}");
+            }
         }
     }
 }
 
 /// Starts a worker that takes the first vacant seat.
-fn start_substitute(shared: &Arc<Shared>) -> bool {
+pub(super) fn start_substitute(shared: &Arc<Shared>) -> Result<(), NoSubstitute> {
     let Some(core) = shared.take_core() else {
-        return false;
+        return Err(NoSubstitute::Limit(shared.config.substitutes_max));
     };
-    let substitute = Arc::clone(shared);
-    let started =
-        shared
-            .pool
-            .start_worker(move || match substitute.vacant.wait_for_seat(&substitute) {
-                Some(seat) => worker_thread(substitute, core, seat),
-                None => substitute.give_core_back(core),
-            });
-    started.is_ok()
+    let starting = Starting::new(shared);
+    let started = shared.pool.start_worker(move || {
+        let shared = starting.arrive();
+        match shared.vacant.wait_for_seat(&shared) {
+            Some(seat) => worker_thread(shared, core, seat),
+            None => shared.give_core_back(core),
+        }
+    });
+    started.map_err(NoSubstitute::NoThread)
+}
+
+/// A thread that was started and has not come to the seats yet, or never
+/// will.
+struct Starting(Arc<Shared>);
+
+impl Starting {
+    fn new(shared: &Arc<Shared>) -> Starting {
+        shared.vacant.state.lock().starting += 1;
+        Starting(Arc::clone(shared))
+    }
+
+    fn arrive(self) -> Arc<Shared> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.0.vacant.state.lock().starting -= 1;
+    }
 }

@@ -27,9 +27,11 @@ mod here;
 mod idle;
 #[cfg(all(test, tapio_model))]
 mod model;
+mod rescue;
 mod seat;
 mod shared;
 mod slot;
+mod ticket;
 mod worker;
 
 pub(crate) use self::current::block_on_current;

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use std::task::Waker;
+
 use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
 use tapio_driver::{Driver, Limit, Remote, Wakes};
 
+use super::slot::Slot;
+use super::ticket::Ticket;
 use crate::cell::Notified;
 use crate::wheel::Wheel;
 
@@ -17,25 +21,42 @@ use crate::wheel::Wheel;
 pub(crate) struct Seat {
     /// Tasks woken or spawned elsewhere. Anybody may put in and take out.
     pub(super) inbox: SegQueue<Notified>,
+    /// Wakers that are not tasks' of ours: foreign code, each woken by itself
+    /// so that one that blocks keeps none of the others.
+    pub(super) foreign: SegQueue<Waker>,
     wheel: Mutex<Wheel>,
     /// Whether the wheel may hold a timer: spares an idle wheel's lock and
     /// the clock.
     has_timers: AtomicBool,
     /// Held while its worker parks, and never while a task runs.
-    driver: Mutex<Box<dyn Driver>>,
+    place: Mutex<Place>,
+    /// Whoever sat down here last, to be told when somebody else does.
+    sitting: Mutex<Option<Arc<Slot>>>,
     remote: Arc<dyn Remote>,
+}
+
+/// The driver, and who may use it.
+#[derive(Debug)]
+struct Place {
+    driver: Box<dyn Driver>,
+    holder: Ticket,
 }
 
 impl Seat {
     /// `start` is where the wheels of all seats begin, so that a deadline is
     /// the same tick on each.
-    pub(super) fn new(driver: Box<dyn Driver>, start: Instant) -> Seat {
+    pub(super) fn new(index: usize, driver: Box<dyn Driver>, start: Instant) -> Seat {
         let remote = driver.remote();
         Seat {
             inbox: SegQueue::new(),
+            foreign: SegQueue::new(),
             wheel: Mutex::new(Wheel::new(start)),
             has_timers: AtomicBool::new(false),
-            driver: Mutex::new(driver),
+            place: Mutex::new(Place {
+                driver,
+                holder: Ticket::first(index),
+            }),
+            sitting: Mutex::new(None),
             remote,
         }
     }
@@ -44,9 +65,46 @@ impl Seat {
         &self.remote
     }
 
-    /// The calling thread works here from now on.
-    pub(super) fn occupy(&self) -> io::Result<()> {
-        self.driver.lock().occupy()
+    /// The calling thread works here from now on, and whoever did before has
+    /// been relieved. Waits for a park that is under way.
+    pub(super) fn occupy(&self) -> io::Result<Ticket> {
+        let mut place = self.place.lock();
+        place.driver.occupy()?;
+        place.holder = place.holder.next();
+        let ticket = place.holder;
+        drop(place);
+        // Whoever held the seat and sets a timer now either did so before
+        // this, and we see it when we park, or sees after it that it was
+        // relieved, and unparks us (`Shared::with_wheel`).
+        drop(self.wheel.lock());
+        Ok(ticket)
+    }
+
+    pub(super) fn set_sitting(&self, slot: &Arc<Slot>) {
+        *self.sitting.lock() = Some(Arc::clone(slot));
+    }
+
+    /// Has whoever sits here leave at the next task boundary, parked or not.
+    pub(super) fn ask_to_leave(&self) {
+        if let Some(slot) = &*self.sitting.lock() {
+            slot.relieve_of(slot.ticket());
+        }
+        self.remote.unpark();
+    }
+
+    /// Takes the seat from the holder of `ticket`; `false` when that is not
+    /// its holder any more, or parks at this moment.
+    pub(super) fn vacate(&self, ticket: Ticket) -> bool {
+        // Only a holder that parks or looks at its driver, or whoever takes
+        // its place, has the lock: in neither case is there anything to take.
+        let Some(mut place) = self.place.try_lock() else {
+            return false;
+        };
+        let is_holder = place.holder == ticket;
+        if is_holder {
+            place.holder = ticket.next();
+        }
+        is_holder
     }
 
     /// Calls `f` with the wheel; says whether the next deadline is earlier
@@ -92,16 +150,24 @@ impl Seat {
         }
     }
 
-    /// Collects what became ready, sleeping at most until `limit`.
-    pub(super) fn park(&self, limit: Limit, wakes: &mut Wakes) {
-        if let Err(error) = self.driver.lock().park(limit, wakes) {
+    /// Collects what became ready, sleeping at most until `limit`. `false`
+    /// when the holder of `ticket` has been relieved.
+    #[must_use]
+    pub(super) fn park(&self, ticket: Ticket, limit: Limit, wakes: &mut Wakes) -> bool {
+        let mut place = self.place.lock();
+        if place.holder != ticket {
+            return false;
+        }
+        if let Err(error) = place.driver.park(limit, wakes) {
             // The kernel refusing to wait leaves nothing to fall back on.
             tracing::error!("a worker's driver failed to wait: {error}");
             if limit != Limit::NoWait {
                 std::thread::yield_now();
             }
         }
+        drop(place);
         self.fire_timers(wakes);
+        true
     }
 
     pub(super) fn fire_timers(&self, wakes: &mut Wakes) {
@@ -113,7 +179,7 @@ impl Seat {
 
     pub(super) fn shut_down(&self, wakes: &mut Wakes) {
         self.wheel.lock().shut_down(wakes);
-        self.driver.lock().shut_down(wakes);
+        self.place.lock().driver.shut_down(wakes);
     }
 
     pub(super) fn timers(&self) -> usize {

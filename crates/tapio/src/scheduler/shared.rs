@@ -1,5 +1,6 @@
 //! What all workers of a runtime have in common.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -7,9 +8,8 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crossbeam_deque::Steal;
 use parking_lot::Mutex;
-use tapio_driver::{DriverKind, Limit, Options, Refusal, Wakes};
+use tapio_driver::{DriverKind, Options, Refusal, Wakes};
 
 use super::gate::Gate;
 use super::handoff::Vacant;
@@ -22,6 +22,7 @@ use crate::blocking::Pool;
 use crate::cell::{JoinHandle, Notified, OwnedTasks, Schedule, TaskRef, new_task};
 use crate::compat::Compat;
 use crate::context;
+use crate::guard::{Counters, Settings};
 use crate::task_id::Id;
 
 /// How a runtime runs its tasks.
@@ -54,6 +55,10 @@ pub(crate) struct Config {
     pub(crate) inbox_interval: u32,
     /// Workers that stand in for blocked ones, beyond the seats.
     pub(crate) substitutes_max: usize,
+    /// How the guard watches; `None` for not at all.
+    pub(crate) guard: Option<Settings>,
+    /// Whether another thread takes a stuck worker's place.
+    pub(crate) is_rescue_enabled: bool,
     pub(crate) is_io_enabled: bool,
     pub(crate) is_time_enabled: bool,
 }
@@ -61,17 +66,20 @@ pub(crate) struct Config {
 pub(crate) struct Shared {
     pub(super) config: Config,
     pub(super) seats: Box<[Seat]>,
-    /// Every slot that was ever used, in the order of first use; a prefix of
-    /// `slots_used` is filled.
+    /// Every slot that was ever used, in the order of first use; those in use
+    /// are among the first `slots_used`.
     slots: Box<[OnceLock<Arc<Slot>>]>,
     slots_used: AtomicUsize,
-    /// Queues of workers that have ended, to be used again with their slots.
-    cores: Mutex<Vec<Core>>,
+    /// Queues of workers that have ended, by their slots' places, to be used
+    /// again.
+    cores: Mutex<BTreeMap<usize, Core>>,
     pub(super) idle: Idle,
     pub(super) owned: OwnedTasks,
     pub(super) vacant: Vacant,
     pub(super) current: super::current::CoreCell,
     pub(crate) pool: Pool,
+    /// What the guard counted here.
+    pub(crate) counters: Counters,
     pub(crate) compat: Compat,
     is_stopping: AtomicBool,
     /// Workers meet here when they stop, so that every poll has ended before
@@ -94,7 +102,7 @@ impl Shared {
             kinds.push(chosen.driver.kind());
             refusal = refusal.or(chosen.refusal);
             let start = *start.get_or_insert_with(|| chosen.driver.remote().now());
-            seats.push(Seat::new(chosen.driver, start));
+            seats.push(Seat::new(seats.len(), chosen.driver, start));
         }
         let slots = config.seats + config.substitutes_max;
         Ok(Arc::new(Shared {
@@ -107,6 +115,7 @@ impl Shared {
             vacant: Vacant::default(),
             current: super::current::CoreCell::default(),
             pool,
+            counters: Counters::default(),
             compat: Compat::start()?,
             is_stopping: AtomicBool::new(false),
             stopped: Gate::new(config.seats),
@@ -178,22 +187,35 @@ impl Shared {
     /// workers as may be have one.
     pub(super) fn take_core(&self) -> Option<Core> {
         let mut cores = self.cores.lock();
-        if let Some(core) = cores.pop() {
-            return Some(core);
-        }
         // Under the lock, so that slots fill up in order.
         let used = self.slots_used.load(Ordering::Relaxed);
-        let slot = self.slots.get(used)?;
-        let core = Core::new();
-        slot.set(Arc::clone(&core.slot))
-            .expect("slots fill in order");
+        let (place, core) = match cores.pop_first() {
+            Some(free) => free,
+            None => {
+                let slot = self.slots.get(used)?;
+                let core = Core::new(used);
+                slot.set(Arc::clone(&core.slot))
+                    .expect("slots fill in order");
+                (used, core)
+            }
+        };
         // Release pairs with the acquire in `slots`.
-        self.slots_used.store(used + 1, Ordering::Release);
+        self.slots_used
+            .store(used.max(place + 1), Ordering::Release);
         Some(core)
     }
 
+    /// Takes back the queue of a worker that ends, empty. Slots beyond the
+    /// last in use are looked at no more, so that a storm of stalls leaves
+    /// nothing to search.
     pub(super) fn give_core_back(&self, core: Core) {
-        self.cores.lock().push(core);
+        let mut cores = self.cores.lock();
+        cores.insert(core.place, core);
+        let mut used = self.slots_used.load(Ordering::Relaxed);
+        while used > 0 && cores.contains_key(&(used - 1)) {
+            used -= 1;
+        }
+        self.slots_used.store(used, Ordering::Release);
     }
 
     /// The slots there are.
@@ -264,7 +286,13 @@ impl Shared {
         });
         let seat = self.seat(seat);
         if is_own {
-            return seat.with_own_wheel(f);
+            let outcome = seat.with_own_wheel(f);
+            // Whoever took the seat in this very moment may have looked at
+            // the next deadline already (`Seat::occupy`).
+            if here::with_worker(|worker| worker.is_some_and(|worker| worker.seat().is_none())) {
+                seat.remote().unpark();
+            }
+            return outcome;
         }
         let (outcome, earlier) = seat.with_wheel(f);
         if earlier {
@@ -307,22 +335,15 @@ impl Shared {
             while let Some(task) = seat.inbox.pop() {
                 drop(task);
             }
-        }
-        for slot in self.slots() {
-            drop(slot.take_lifo());
-            loop {
-                match slot.stealer.steal() {
-                    Steal::Success(task) => drop(task),
-                    Steal::Retry => {}
-                    Steal::Empty => break,
-                }
+            while let Some(waker) = seat.foreign.pop() {
+                drop(waker);
             }
         }
-    }
-
-    /// Looks at one seat's driver without waiting.
-    pub(super) fn poll_driver(&self, seat: u32, wakes: &mut Wakes) {
-        self.seats[seat as usize].park(Limit::NoWait, wakes);
+        for slot in self.slots() {
+            while let Some(task) = slot.take_any() {
+                drop(task);
+            }
+        }
     }
 
     /// How many tasks, timers and kernel registrations are alive.

@@ -1,19 +1,26 @@
-//! What others may take from a worker without its help.
+//! What others may take from a worker without its help, and tell it.
 
 #![expect(unsafe_code, reason = "the LIFO slot is an atomic pointer to a task")]
 
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use crossbeam_deque::Stealer;
+use crossbeam_deque::{Steal, Stealer};
 
+use super::ticket::Ticket;
 use crate::cell::{Header, Notified};
 
-/// The public side of a worker: its queue's stealer, and its LIFO slot.
+/// The public side of a worker: its queue's stealer, its LIFO slot, and where
+/// it works.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(super) stealer: Stealer<Notified>,
     lifo: AtomicPtr<Header>,
+    /// The ticket with which it works; written by the worker only.
+    ticket: AtomicU64,
+    /// The last ticket that was taken from it. A hint: whether a ticket is
+    /// good is decided under the seat's lock.
+    relieved_of: AtomicU64,
 }
 
 impl Slot {
@@ -21,7 +28,32 @@ impl Slot {
         Slot {
             stealer,
             lifo: AtomicPtr::new(ptr::null_mut()),
+            ticket: AtomicU64::new(Ticket::NONE.to_word()),
+            relieved_of: AtomicU64::new(Ticket::NONE.to_word()),
         }
+    }
+
+    /// The ticket with which the worker works, as far as it knows.
+    pub(super) fn ticket(&self) -> Ticket {
+        // Relaxed: the seat's lock decides whether it is good still.
+        Ticket::from_word(self.ticket.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_ticket(&self, ticket: Ticket) {
+        // Relaxed: as in `ticket`.
+        self.ticket.store(ticket.to_word(), Ordering::Relaxed);
+    }
+
+    /// Tells the worker that it works with `ticket` no more.
+    pub(super) fn relieve_of(&self, ticket: Ticket) {
+        // Relaxed: a hint, as said above.
+        self.relieved_of.store(ticket.to_word(), Ordering::Relaxed);
+    }
+
+    /// Whether the worker was told that `ticket` is good no more.
+    #[inline]
+    pub(super) fn is_relieved_of(&self, ticket: Ticket) -> bool {
+        self.relieved_of.load(Ordering::Relaxed) == ticket.to_word()
     }
 
     /// Puts a task into the LIFO slot; gives back the one that was there.
@@ -42,12 +74,27 @@ impl Slot {
     #[must_use]
     pub(super) fn take_lifo(&self) -> Option<Notified> {
         // A plain look first: the slot is empty most of the time, and only
-        // the worker itself fills it, so it misses nothing of its own.
+        // the worker itself fills it, so it misses nothing of its own; the
+        // guard, which looks as well, looks again.
         if self.lifo.load(Ordering::Relaxed).is_null() {
             return None;
         }
         // AcqRel: as in `put_lifo`.
         Slot::owned(self.lifo.swap(ptr::null_mut(), Ordering::AcqRel))
+    }
+
+    /// Takes one of the queued tasks, the LIFO slot's first.
+    #[must_use]
+    pub(super) fn take_any(&self) -> Option<Notified> {
+        self.take_lifo().or_else(|| {
+            loop {
+                match self.stealer.steal() {
+                    Steal::Success(task) => return Some(task),
+                    Steal::Retry => {}
+                    Steal::Empty => return None,
+                }
+            }
+        })
     }
 
     fn owned(raw: *mut Header) -> Option<Notified> {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,9 +12,12 @@ use tapio_driver::{Limit, Wakes};
 use super::here;
 use super::shared::Shared;
 use super::slot::Slot;
-use crate::cell::Notified;
+use super::ticket::Ticket;
+use crate::cell::{Notified, is_task_waker};
 use crate::context::{self, Entered};
 use crate::coop;
+use crate::post::Running;
+use crate::rounds;
 
 /// Tasks run in a row from the LIFO slot before the queue gets its turn, so
 /// that two tasks which wake each other do not starve the rest.
@@ -21,6 +25,8 @@ const LIFO_STREAK_MAX: u32 = 3;
 
 /// A queue and the slot through which others take from it.
 pub(super) struct Core {
+    /// Which of the runtime's slots it has.
+    pub(super) place: usize,
     pub(super) slot: Arc<Slot>,
     queue: Queue<Notified>,
 }
@@ -29,8 +35,8 @@ pub(super) struct Core {
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     core: Core,
-    /// Where it works; `None` while it is relieved.
-    seat: Cell<Option<u32>>,
+    /// With which it works; none's while it has no seat.
+    ticket: Cell<Ticket>,
     /// Tasks to run until the next look at the driver, and at the inbox.
     until_fair: Cell<u32>,
     until_inbox: Cell<u32>,
@@ -58,46 +64,54 @@ pub(crate) fn start_workers(shared: &Arc<Shared>) -> io::Result<()> {
 
 /// The life of a worker's thread: as long as it finds a seat, it works.
 pub(super) fn worker_thread(shared: Arc<Shared>, core: Core, seat: u32) {
-    let worker = Rc::new(Worker::new(Arc::clone(&shared), core, seat));
+    let worker = Rc::new(Worker::new(Arc::clone(&shared), core));
+    let watched = shared.watch_worker(&worker.core.slot);
     let entered = context::set_entered(Entered::Inside);
     let current = here::set_worker(Some(Rc::clone(&worker)));
     let mut next = Some(seat);
     while let Some(seat) = next {
-        if let Err(error) = shared.seat(seat).occupy() {
-            // Whoever left it comes back to it.
-            tracing::error!("no driver for the thread that stands in at seat {seat}: {error}");
-            shared.vacant.put_back(seat);
-            break;
+        match shared.seat(seat).occupy() {
+            Ok(ticket) => worker.sit_down(ticket),
+            Err(error) => {
+                // Whoever left it comes back to it, or the guard finds another.
+                tracing::error!("no driver for the thread that stands in at seat {seat}: {error}");
+                shared.vacant.put_back(seat);
+                break;
+            }
         }
-        worker.seat.set(Some(seat));
         worker.run();
-        next = match worker.seat.get() {
-            // Relieved in the middle of a task, which has returned.
-            None => shared.vacant.wait_for_seat(&shared),
+        next = match worker.stand_up() {
             Some(seat) => {
                 worker.stop(seat);
                 None
+            }
+            // Relieved in the middle of a task, which has returned.
+            None => {
+                worker.hand_over();
+                shared.vacant.wait_for_seat(&shared)
             }
         };
     }
     drop(current);
     drop(entered);
+    drop(watched);
     if let Some(worker) = Rc::into_inner(worker) {
         shared.give_core_back(worker.core);
     }
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, core: Core, seat: u32) -> Worker {
+    pub(super) fn new(shared: Arc<Shared>, core: Core) -> Worker {
+        let seed = context::thread_number() as u32;
         Worker {
             shared,
             core,
-            seat: Cell::new(Some(seat)),
+            ticket: Cell::new(Ticket::NONE),
             until_fair: Cell::new(0),
             until_inbox: Cell::new(0),
             is_searching: Cell::new(false),
             is_dispatching: Cell::new(false),
-            random: Cell::new(seat.wrapping_mul(0x9e37_79b9) | 1),
+            random: Cell::new(seed.wrapping_mul(0x9e37_79b9) | 1),
             wakes: RefCell::default(),
         }
     }
@@ -106,7 +120,7 @@ impl Worker {
 
     /// Works at the seat until the runtime stops or the worker is relieved.
     fn run(&self) {
-        while let Some(seat) = self.seat.get()
+        while let Some(seat) = self.seat()
             && !self.shared.is_stopping()
         {
             self.keep_fair(seat);
@@ -129,7 +143,9 @@ impl Worker {
     }
 
     pub(super) fn look_at_driver(&self, seat: u32) {
-        self.dispatch(|wakes| self.shared.poll_driver(seat, wakes));
+        let mut wakes = self.wakes.take();
+        self.collect(seat, Limit::NoWait, &mut wakes);
+        self.dispatch(seat, wakes);
     }
 
     /// The next task that is this worker's own.
@@ -154,7 +170,7 @@ impl Worker {
         coop::with_full(|| {
             self.poll_once(task);
             for _ in 0..LIFO_STREAK_MAX {
-                if self.seat.get().is_none() || !coop::has_budget() {
+                if self.seat().is_none() || !coop::has_budget() {
                     return;
                 }
                 let Some(task) = self.core.slot.take_lifo() else {
@@ -191,6 +207,7 @@ impl Worker {
         self.stop_searching();
         // Before the last look for work: the hook may make some.
         if let Some(hook) = &hooks.before_park {
+            let _running = context::enter_code(Running::HOOK);
             hook();
         }
         shared.idle.sleep(seat);
@@ -202,14 +219,21 @@ impl Worker {
             place.limit()
         };
         let mut wakes = self.wakes.take();
-        place.park(limit, &mut wakes);
-        if let Some(hook) = &hooks.after_unpark {
-            hook();
-        }
+        self.collect(seat, limit, &mut wakes);
         if shared.idle.wake(seat) {
             self.is_searching.set(true);
         }
-        self.dispatch(|into| *into = wakes);
+        if limit != Limit::NoWait {
+            // There may be something to watch again.
+            rounds::call();
+        }
+        // What was collected is queued first, where others can take it.
+        self.dispatch(seat, wakes);
+        if let Some(hook) = &hooks.after_unpark {
+            self.stop_searching();
+            let _running = context::enter_code(Running::HOOK);
+            hook();
+        }
     }
 
     /// The runtime stops: ends the tasks of this seat, then the seat.
@@ -234,20 +258,52 @@ impl Worker {
         }
     }
 
-    /// Wakes what `collect` collects, in order and without the LIFO slot.
-    fn dispatch(&self, collect: impl FnOnce(&mut Wakes)) {
-        let mut wakes = self.wakes.take();
-        collect(&mut wakes);
+    /// Collects what became ready at the seat, unless it was lost.
+    fn collect(&self, seat: u32, limit: Limit, wakes: &mut Wakes) {
+        let place = self.shared.seat(seat);
+        if !place.park(self.ticket.get(), limit, wakes) {
+            self.ticket.set(Ticket::NONE);
+        }
+    }
+
+    /// Wakes what was collected, in order and without the LIFO slot; foreign
+    /// wakers last.
+    fn dispatch(&self, seat: u32, mut wakes: Wakes) {
+        let foreign = &self.shared.seat(seat).foreign;
         if !wakes.is_empty() {
             let many = wakes.len() > 1;
             self.is_dispatching.set(true);
-            wakes.wake_all();
+            for waker in wakes.drain() {
+                if is_task_waker(&waker) {
+                    waker.wake();
+                } else {
+                    foreign.push(waker);
+                }
+            }
             self.is_dispatching.set(false);
             if many {
                 self.notify();
             }
         }
         self.wakes.replace(wakes);
+        if !foreign.is_empty() {
+            self.wake_foreign(seat);
+        }
+    }
+
+    /// Wakes what is not ours: code that may do anything. Should one block,
+    /// whoever takes the seat goes on with the rest.
+    #[cold]
+    fn wake_foreign(&self, seat: u32) {
+        self.stop_searching();
+        while self.seat().is_some()
+            && let Some(waker) = self.shared.seat(seat).foreign.pop()
+        {
+            let _running = context::enter_code(Running::WAKER);
+            if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+                tracing::error!("a waker that is no task's panicked");
+            }
+        }
     }
 
     fn steal(&self) -> Option<Notified> {
@@ -286,14 +342,15 @@ impl Worker {
     }
 
     fn push_back(&self, task: Notified) {
-        if self.seat.get().is_none() {
+        if self.seat().is_none() {
             return self.shared.push_remote(task);
         }
         self.core.queue.push(task);
         self.notify();
     }
 
-    /// Queues a task that was woken on this thread.
+    /// Queues a task that was woken on this thread. Should the seat be taken
+    /// at this moment, the guard finds the task (`rescue`).
     pub(super) fn push_woken(&self, task: Notified) {
         if self.is_dispatching.get() {
             self.core.queue.push(task);
@@ -303,22 +360,55 @@ impl Worker {
         }
     }
 
-    /// Gives the seat up, with everything that is queued.
-    pub(super) fn leave_seat(&self) -> Option<u32> {
-        let seat = self.seat.take()?;
-        let inbox = &self.shared.seat(seat).inbox;
-        while let Some(task) = self.core.slot.take_lifo().or_else(|| self.core.queue.pop()) {
-            inbox.push(task);
+    /// Works with `ticket` from now on.
+    pub(super) fn sit_down(&self, ticket: Ticket) {
+        self.ticket.set(ticket);
+        self.core.slot.set_ticket(ticket);
+        if let Some(seat) = ticket.seat() {
+            self.shared.seat(seat).set_sitting(&self.core.slot);
         }
-        Some(seat)
     }
 
-    pub(super) fn return_to_seat(&self, seat: u32) {
-        self.seat.set(Some(seat));
+    pub(super) fn slot(&self) -> &Arc<Slot> {
+        &self.core.slot
     }
 
+    /// Sits down at `seat`, whoever is there: it is relieved.
+    pub(super) fn take_seat(&self, seat: u32) {
+        let shared = &self.shared;
+        if !shared.vacant.take_back(seat) {
+            shared.seat(seat).ask_to_leave();
+        }
+        match shared.seat(seat).occupy() {
+            Ok(ticket) => self.sit_down(ticket),
+            Err(error) => panic!("this thread cannot drive the runtime: {error}"),
+        }
+    }
+
+    /// Gives the seat up, if it was not taken.
+    pub(super) fn stand_up(&self) -> Option<u32> {
+        let ticket = self.ticket.replace(Ticket::NONE);
+        self.core.slot.set_ticket(Ticket::NONE);
+        let seat = ticket.seat()?;
+        self.shared.seat(seat).vacate(ticket).then_some(seat)
+    }
+
+    /// Gives everything that is queued here to the others.
+    pub(super) fn hand_over(&self) {
+        self.stop_searching();
+        while let Some(task) = self.core.slot.take_lifo().or_else(|| self.core.queue.pop()) {
+            self.shared.push_remote(task);
+        }
+    }
+
+    /// Where it works; `None` as soon as it is known to be relieved.
+    #[inline]
     pub(crate) fn seat(&self) -> Option<u32> {
-        self.seat.get()
+        let ticket = self.ticket.get();
+        if self.core.slot.is_relieved_of(ticket) {
+            return None;
+        }
+        ticket.seat()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -356,9 +446,10 @@ fn is_due(until: &Cell<u32>, interval: u32) -> bool {
 }
 
 impl Core {
-    pub(super) fn new() -> Core {
+    pub(super) fn new(place: usize) -> Core {
         let queue = Queue::new_fifo();
         Core {
+            place,
             slot: Arc::new(Slot::new(queue.stealer())),
             queue,
         }

@@ -1,0 +1,186 @@
+//! The guard's thread: it looks at every watched thread, again and again,
+//! and sleeps while nothing runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::entry::{self, Entry};
+use super::reporter;
+use crate::post::Running;
+use crate::{rounds, threads};
+
+/// Looks for each budget: a stall is seen after one budget and one part at
+/// the most, and the others are rescued one part before that.
+const LOOKS_PER_BUDGET: u32 = 5;
+/// The guard goes to sleep after so many looks at which nothing ran.
+const QUIET_MAX: u32 = 25;
+/// Between looks, when no budget asks for anything else.
+const PERIOD_MAX: Duration = Duration::from_millis(100);
+const PERIOD_MIN: Duration = Duration::from_micros(200);
+/// Stalls seldom come alone: after each rescue the next one is made sooner,
+/// down to a part of the budget; the guard calms down by one step each time
+/// that this long passes without one.
+const CALM: Duration = Duration::from_millis(100);
+const HASTE_MAX: u32 = 3;
+
+static GUARD: Mutex<Guard> = Mutex::new(Guard {
+    leases: 0,
+    thread: None,
+});
+
+/// The guard's thread, and for how many runtimes it runs.
+struct Guard {
+    leases: usize,
+    thread: Option<(JoinHandle<()>, Arc<AtomicBool>)>,
+}
+
+/// Keeps the guard running; each runtime has one.
+#[derive(Debug)]
+pub(crate) struct Lease(());
+
+impl Lease {
+    /// Starts the guard, unless it runs. Without a thread for it the runtime
+    /// does without, and says so.
+    pub(crate) fn new() -> Lease {
+        let mut guard = GUARD.lock();
+        guard.leases += 1;
+        if guard.thread.is_none() {
+            let stop = Arc::new(AtomicBool::new(false));
+            let seen = Arc::clone(&stop);
+            match threads::start("tapio-guard".into(), None, move || Engine::new().run(&seen)) {
+                Ok(thread) => guard.thread = Some((thread, stop)),
+                Err(error) => tracing::warn!("no thread for the guard: {error}"),
+            }
+        }
+        Lease(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut guard = GUARD.lock();
+        guard.leases -= 1;
+        if guard.leases > 0 {
+            return;
+        }
+        if let Some((thread, stop)) = guard.thread.take() {
+            // Relaxed: the bell's lock orders it for the guard.
+            stop.store(true, Ordering::Relaxed);
+            rounds::ring();
+            // Under the lock, so that a new guard never runs beside this one,
+            // which takes no lock of ours.
+            let _ = thread.join();
+        }
+        drop(guard);
+        reporter::finish();
+    }
+}
+
+/// One look at everything.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// How much time counts as passed since the last round: what really
+    /// passed, unless the guard itself was kept from looking.
+    pub(super) step: Duration,
+    pub(super) has_rescued: bool,
+    period: Duration,
+    haste: u32,
+}
+
+impl Round {
+    /// How long a poll may take before the others are rescued from it.
+    pub(super) fn patience(&self, budget: Duration) -> Duration {
+        let before = budget / LOOKS_PER_BUDGET * (LOOKS_PER_BUDGET - 1);
+        (before / (1 << self.haste)).max(self.period)
+    }
+}
+
+/// What the guard's thread knows.
+struct Engine {
+    last_round: Instant,
+    last_rescue: Instant,
+    period: Duration,
+    haste: u32,
+    quiet: u32,
+}
+
+impl Engine {
+    fn new() -> Engine {
+        let now = Instant::now();
+        Engine {
+            last_round: now,
+            last_rescue: now,
+            period: PERIOD_MIN,
+            haste: 0,
+            quiet: 0,
+        }
+    }
+
+    /// Makes rounds until told to stop.
+    fn run(&mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            let is_quiet = self.look();
+            let due = rounds::walk(self.last_round);
+            self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
+            if self.quiet > QUIET_MAX {
+                rounds::sleep(due, || {
+                    stop.load(Ordering::Relaxed) || is_anything_running()
+                });
+                self.quiet = 0;
+                self.last_round = Instant::now();
+            } else {
+                rounds::doze(self.period);
+            }
+        }
+    }
+
+    /// Looks at every thread; says whether nothing ran.
+    fn look(&mut self) -> bool {
+        let entries = entry::all();
+        let now = Instant::now();
+        self.choose_period(&entries);
+        let mut round = Round {
+            step: (now - self.last_round).min(self.period * 2),
+            has_rescued: false,
+            period: self.period,
+            haste: self.haste,
+        };
+        let mut is_quiet = true;
+        for entry in &entries {
+            is_quiet &= !entry.eye.lock().look(entry, &mut round);
+        }
+        self.choose_haste(now, round.has_rescued);
+        self.last_round = now;
+        is_quiet
+    }
+
+    fn choose_period(&mut self, entries: &[Arc<Entry>]) {
+        let budgets = entries.iter().map(|entry| entry.settings.budget);
+        let period = budgets
+            .min()
+            .map_or(PERIOD_MAX, |budget| budget / LOOKS_PER_BUDGET);
+        self.period = period.clamp(PERIOD_MIN, PERIOD_MAX);
+    }
+
+    fn choose_haste(&mut self, now: Instant, has_rescued: bool) {
+        if has_rescued {
+            self.last_rescue = now;
+            self.haste = (self.haste + 1).min(HASTE_MAX);
+        } else if self.haste > 0 && now - self.last_rescue >= CALM {
+            self.last_rescue = now;
+            self.haste -= 1;
+        }
+    }
+}
+
+/// Whether any watched thread runs anything.
+fn is_anything_running() -> bool {
+    let entries = entry::all();
+    entries
+        .iter()
+        .any(|entry| entry.post.look().running() != Running::NOTHING)
+}

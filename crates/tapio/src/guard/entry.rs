@@ -1,0 +1,78 @@
+//! The threads that are watched.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::Thread;
+
+use parking_lot::Mutex;
+
+use super::eye::Eye;
+use super::host::{Host, Settings};
+use crate::capture::Target;
+use crate::context::{self, PostGuard};
+use crate::post::Post;
+use crate::rounds;
+
+static ENTRIES: Mutex<Vec<Arc<Entry>>> = Mutex::new(Vec::new());
+
+/// A watched thread.
+pub(super) struct Entry {
+    pub(super) post: Arc<Post>,
+    pub(super) host: Box<dyn Host>,
+    pub(super) settings: Settings,
+    pub(super) target: Target,
+    pub(super) thread: Thread,
+    /// What the guard remembers of it; used by the guard's thread only.
+    pub(super) eye: Mutex<Eye>,
+}
+
+/// Has the guard watch this thread until the result is dropped.
+pub(crate) fn watch_thread(settings: Settings, host: Box<dyn Host>) -> Watching {
+    let post = Arc::new(Post::new());
+    let entry = Arc::new(Entry {
+        post: Arc::clone(&post),
+        host,
+        settings,
+        target: Target::this_thread(),
+        thread: std::thread::current(),
+        eye: Mutex::default(),
+    });
+    ENTRIES.lock().push(Arc::clone(&entry));
+    let watching = Watching {
+        entry,
+        _post: context::set_post(post),
+    };
+    rounds::call();
+    watching
+}
+
+/// Ends the watch over a thread when dropped, on that thread.
+pub(crate) struct Watching {
+    entry: Arc<Entry>,
+    _post: PostGuard,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let mut entries = ENTRIES.lock();
+        let index = entries
+            .iter()
+            .position(|entry| Arc::ptr_eq(entry, &self.entry));
+        let removed = index.map(|index| entries.swap_remove(index));
+        drop(entries);
+        if let Some(entry) = removed {
+            entry.eye.lock().close(&entry);
+        }
+    }
+}
+
+impl fmt::Debug for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watching").finish_non_exhaustive()
+    }
+}
+
+/// Every watched thread at this moment.
+pub(super) fn all() -> Vec<Arc<Entry>> {
+    ENTRIES.lock().clone()
+}

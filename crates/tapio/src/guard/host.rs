@@ -1,0 +1,60 @@
+//! What the guard needs of a watched thread's runtime.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// How a runtime is watched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// How long a poll may take.
+    pub(crate) budget: Duration,
+    /// The signal that has a stuck thread copy its stack.
+    pub(crate) signal: i32,
+}
+
+/// What the guard has counted of one runtime.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) stalls: AtomicU64,
+    pub(crate) starved: AtomicU64,
+    pub(crate) rescues: AtomicU64,
+}
+
+/// The runtime of a watched thread.
+pub(crate) trait Host: Send + Sync {
+    /// Has another thread take the place of the watched one, which is stuck.
+    fn relieve(&self) -> Relief;
+
+    /// Gives to the others what the relieved thread has queued since.
+    fn sweep(&self);
+
+    /// The tasks that cannot leave the thread, by where they were spawned.
+    fn pinned(&self) -> Vec<(&'static Location<'static>, usize)>;
+
+    /// What the thread does: `worker 1`, `block_on`.
+    fn role(&self) -> String;
+
+    /// What the user calls the runtime.
+    fn runtime_name(&self) -> Option<Arc<str>>;
+
+    fn counters(&self) -> &Counters;
+}
+
+/// What became of a relief.
+#[derive(Debug)]
+pub(crate) enum Relief {
+    /// Another thread has its place.
+    Done,
+    /// It has no place to take: it keeps nothing waiting but itself.
+    Nothing,
+    /// It went on in this very moment.
+    Moved,
+    /// The runtime was built without rescue.
+    Off,
+    /// As many threads stand in as may, so many.
+    Limit(usize),
+    /// The system gives no thread.
+    NoThread(std::io::Error),
+}

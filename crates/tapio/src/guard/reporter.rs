@@ -1,0 +1,299 @@
+//! The thread that finds words for what the guard saw.
+//!
+//! Unwinding, symbols and the user's own log take time and locks, which a
+//! stuck thread may hold; the guard must not wait for them. So it puts what it
+//! found in a queue. The thread that empties it is started when there is
+//! something to say and ends when nothing has been for a while.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::Location;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::capture::{NoStack, RawStack};
+use crate::report::{Culprit, LimitHit, Report, Rescue, Stall, StallCause, StallEnded};
+use crate::threads;
+
+/// The same stack is reported once in so long; what came meanwhile is counted
+/// and said in one line.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Stacks told apart within one window; the rest is counted together.
+const GROUPS_MAX: usize = 64;
+/// What waits to be said at most; more is counted.
+const QUEUE_MAX: usize = 1024;
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// How long the end of the last runtime waits for its last words.
+const FINISH_LIMIT: Duration = Duration::from_secs(2);
+
+static REPORTER: Reporter = Reporter {
+    state: Mutex::new(State::new()),
+    changed: Condvar::new(),
+};
+
+struct Reporter {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    queue: VecDeque<Job>,
+    next_number: u64,
+    thread: Option<JoinHandle<()>>,
+    is_running: bool,
+    is_busy: bool,
+    is_finishing: bool,
+    dropped: u64,
+}
+
+/// A stall, as the guard saw it.
+pub(super) struct Found {
+    pub(super) culprit: Culprit,
+    pub(super) cause: StallCause,
+    pub(super) lasted: Duration,
+    pub(super) role: String,
+    pub(super) thread: Option<Arc<str>>,
+    pub(super) runtime: Option<Arc<str>>,
+    pub(super) rescue: Rescue,
+    pub(super) pinned: Vec<(&'static Location<'static>, usize)>,
+    pub(super) stack: Result<RawStack, NoStack>,
+}
+
+enum Job {
+    Found(u64, Box<Found>),
+    Ended(u64, Duration),
+    Limit(usize),
+}
+
+/// Has a stall reported; its number is for [`ended`].
+pub(super) fn found(found: Found) -> u64 {
+    let mut state = REPORTER.state.lock();
+    let number = state.next_number;
+    state.next_number += 1;
+    state.push(Job::Found(number, Box::new(found)));
+    number
+}
+
+/// The stall with this number is over.
+pub(super) fn ended(number: u64, lasted: Duration) {
+    REPORTER.state.lock().push(Job::Ended(number, lasted));
+}
+
+/// There are as many substitutes as there may be.
+pub(super) fn limit(max: usize) {
+    REPORTER.state.lock().push(Job::Limit(max));
+}
+
+/// Says what is left to say and ends the thread, or leaves it to itself when
+/// somebody's log keeps it.
+pub(super) fn finish() {
+    let mut state = REPORTER.state.lock();
+    let Some(thread) = state.thread.take() else {
+        return;
+    };
+    state.is_finishing = true;
+    REPORTER.changed.notify_all();
+    let limit = Instant::now() + FINISH_LIMIT;
+    let is_own = thread.thread().id() == std::thread::current().id();
+    while state.is_running && !is_own {
+        if REPORTER.changed.wait_until(&mut state, limit).timed_out() {
+            break;
+        }
+    }
+    let has_ended = !state.is_running;
+    state.is_finishing = false;
+    drop(state);
+    if has_ended {
+        let _ = thread.join();
+    }
+}
+
+impl State {
+    const fn new() -> State {
+        State {
+            queue: VecDeque::new(),
+            next_number: 0,
+            thread: None,
+            is_running: false,
+            is_busy: false,
+            is_finishing: false,
+            dropped: 0,
+        }
+    }
+
+    fn push(&mut self, job: Job) {
+        if self.queue.len() >= QUEUE_MAX {
+            self.dropped += 1;
+            return;
+        }
+        self.queue.push_back(job);
+        REPORTER.changed.notify_all();
+        if !self.is_running {
+            match threads::start("tapio-report".into(), None, run) {
+                Ok(thread) => {
+                    self.is_running = true;
+                    self.thread = Some(thread);
+                }
+                Err(_) => self.dropped += 1,
+            }
+        }
+    }
+}
+
+/// The life of the thread.
+fn run() {
+    let mut groups = Groups::default();
+    let mut state = REPORTER.state.lock();
+    let mut quiet_since = Instant::now();
+    loop {
+        while let Some(job) = state.queue.pop_front() {
+            drop(state);
+            groups.take(job);
+            state = REPORTER.state.lock();
+            quiet_since = Instant::now();
+        }
+        if state.is_finishing || (quiet_since.elapsed() >= KEEP_ALIVE && groups.is_settled()) {
+            drop(state);
+            groups.settle(true);
+            state = REPORTER.state.lock();
+            if state.queue.is_empty() {
+                break;
+            }
+            continue;
+        }
+        REPORTER.changed.wait_for(&mut state, KEEP_ALIVE);
+        drop(state);
+        groups.settle(false);
+        state = REPORTER.state.lock();
+    }
+    state.is_running = false;
+    REPORTER.changed.notify_all();
+}
+
+/// Stalls by their stack.
+#[derive(Default)]
+struct Groups {
+    by_key: HashMap<u64, Group>,
+    /// Those that were reported in full and go on: their number, and what was
+    /// said.
+    open: HashMap<u64, Open>,
+}
+
+struct Group {
+    since: Instant,
+    /// What was not said since.
+    repeats: u64,
+    longest: Duration,
+    last: Stall,
+}
+
+struct Open {
+    key: u64,
+    /// `None` for a repetition, which is only counted.
+    stall: Option<Stall>,
+}
+
+impl Groups {
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Found(number, found) => self.found(number, *found),
+            Job::Ended(number, lasted) => self.ended(number, lasted),
+            Job::Limit(max) => {
+                let consequence = "what waits behind a stuck worker waits until it returns";
+                Report::Limit(LimitHit::new("max_substitutes", max, consequence)).deliver();
+            }
+        }
+    }
+
+    fn found(&mut self, number: u64, found: Found) {
+        let stall = found.into_stall();
+        let key = stall.key();
+        let is_full = self.by_key.len() >= GROUPS_MAX;
+        if let Some(group) = self.by_key.get_mut(&key) {
+            group.repeats += 1;
+            group.longest = group.longest.max(stall.lasted);
+            group.last = stall;
+            self.open.insert(number, Open { key, stall: None });
+            return;
+        }
+        if is_full {
+            return;
+        }
+        Report::Stall(stall.clone()).deliver();
+        let group = Group {
+            since: Instant::now(),
+            repeats: 0,
+            longest: stall.lasted,
+            last: stall.clone(),
+        };
+        self.by_key.insert(key, group);
+        self.open.insert(
+            number,
+            Open {
+                key,
+                stall: Some(stall),
+            },
+        );
+    }
+
+    fn ended(&mut self, number: u64, lasted: Duration) {
+        let Some(open) = self.open.remove(&number) else {
+            return;
+        };
+        if let Some(group) = self.by_key.get_mut(&open.key) {
+            group.longest = group.longest.max(lasted);
+        }
+        if let Some(stall) = open.stall {
+            Report::StallEnded(StallEnded::new(stall, lasted)).deliver();
+        }
+    }
+
+    /// Says what was only counted, of groups whose window is over or of all.
+    fn settle(&mut self, all: bool) {
+        let over: Vec<u64> = self
+            .by_key
+            .iter()
+            .filter(|(_, group)| all || group.since.elapsed() >= WINDOW)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in over {
+            let Some(group) = self.by_key.remove(&key) else {
+                continue;
+            };
+            if group.repeats > 0 {
+                let mut stall = group.last;
+                stall.lasted = group.longest;
+                stall.repeats = group.repeats;
+                Report::Stall(stall).deliver();
+            }
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.open.is_empty() && self.by_key.values().all(|group| group.repeats == 0)
+    }
+}
+
+impl Found {
+    fn into_stall(self) -> Stall {
+        let (stack, no_stack) = match self.stack {
+            Ok(raw) => (Some(raw.resolve()), None),
+            Err(why) => (None, Some(why.to_string())),
+        };
+        Stall {
+            culprit: self.culprit,
+            cause: self.cause,
+            lasted: self.lasted,
+            role: self.role,
+            thread: self.thread,
+            runtime: self.runtime,
+            rescue: self.rescue,
+            pinned: self.pinned,
+            stack,
+            no_stack,
+            repeats: 0,
+        }
+    }
+}
