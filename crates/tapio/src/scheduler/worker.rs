@@ -81,12 +81,13 @@ pub(super) fn worker_thread(shared: Arc<Shared>, core: Core, seat: u32) {
         }
         worker.run();
         next = match worker.stand_up() {
-            Some(seat) => {
+            Some(seat) if shared.is_stopping() => {
                 worker.stop(seat);
                 None
             }
-            // Relieved in the middle of a task, which has returned.
-            None => {
+            // Relieved in the middle of a task, which has returned; or asked
+            // to leave by somebody who sits down here now.
+            _ => {
                 worker.hand_over();
                 shared.vacant.wait_for_seat(&shared)
             }

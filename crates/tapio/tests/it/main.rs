@@ -2,6 +2,8 @@
 
 mod support;
 
+mod guard_rescue;
+
 mod net_async_fd;
 mod net_cancel;
 mod net_close;
