@@ -32,6 +32,10 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
                 "crates/tapio/src/signal/registry.rs",
                 "signals come from the real system",
             ),
+            (
+                "crates/tapio/src/guard/",
+                "how long a real thread is stuck is real time in any world",
+            ),
         ],
     },
     KernelCall {
@@ -53,6 +57,10 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
             (
                 "crates/tapio/src/signal/",
                 "signals come from the real system, through a pipe of their own",
+            ),
+            (
+                "crates/tapio/src/capture/",
+                "a stuck thread is a real thread, reached by a signal",
             ),
         ],
     },

@@ -23,8 +23,9 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
 
-use super::{Id, JoinError, JoinHandle, Notified, Schedule, TaskRef, new_task};
+use super::{JoinError, JoinHandle, Notified, Schedule, TaskRef, new_task};
 use crate::sync_facade::{HAS_OBJECTED, Mutex, Watch, noted};
+use crate::task_id::Id;
 
 /// Something that must be used by one thread at a time, or read by many, and
 /// dropped once.
