@@ -18,7 +18,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::post::{Post, Running};
+use crate::post::{Pinned, Post, Running};
 
 thread_local! {
     static HOT: Hot = const { Hot::new() };
@@ -185,6 +185,23 @@ impl Drop for PostGuard {
     fn drop(&mut self) {
         self.post.say(0, Running::NOTHING);
         HOT.with(|hot| hot.post.set(self.outer));
+    }
+}
+
+/// Says that `tasks` wait for this thread alone until the guard is dropped.
+pub(crate) fn pin(tasks: Arc<dyn Pinned>) -> PinGuard {
+    HOT.with(|hot| hot.post().pin(tasks));
+    PinGuard(PhantomData)
+}
+
+pub(crate) struct PinGuard(
+    /// It is this thread's post.
+    PhantomData<*const ()>,
+);
+
+impl Drop for PinGuard {
+    fn drop(&mut self) {
+        HOT.with(|hot| hot.post().unpin());
     }
 }
 

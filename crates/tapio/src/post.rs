@@ -6,9 +6,13 @@
 
 #![expect(unsafe_code, reason = "an address in a word is a reference again")]
 
+use std::fmt;
 use std::panic::Location;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 /// What a thread runs, as one word: nothing, code that is no task's, or the
 /// task that was spawned at a place.
@@ -71,12 +75,19 @@ impl Seen {
     }
 }
 
+/// Tasks that cannot leave the thread which polls them.
+pub(crate) trait Pinned: Send + Sync {
+    /// Where they were spawned, and how many from there; without `task`.
+    fn sites(&self, task: u64) -> Vec<(&'static Location<'static>, usize)>;
+}
+
 /// One thread's post.
-#[derive(Debug)]
 pub(crate) struct Post {
     word: AtomicU64,
     /// The id of the running task; zero outside of tasks.
     task: AtomicU64,
+    /// The sets of local tasks that are being polled, the innermost last.
+    pinned: Mutex<Vec<Arc<dyn Pinned>>>,
 }
 
 impl Post {
@@ -84,6 +95,7 @@ impl Post {
         Post {
             word: AtomicU64::new(0),
             task: AtomicU64::new(0),
+            pinned: Mutex::new(Vec::new()),
         }
     }
 
@@ -106,6 +118,35 @@ impl Post {
     pub(crate) fn task(&self) -> u64 {
         // Relaxed: pairs with `say`.
         self.task.load(Ordering::Relaxed)
+    }
+
+    /// Says that `tasks` wait for this thread until they are unpinned.
+    pub(crate) fn pin(&self, tasks: Arc<dyn Pinned>) {
+        self.pinned.lock().push(tasks);
+    }
+
+    /// Takes back the last [`Post::pin`].
+    pub(crate) fn unpin(&self) {
+        let tasks = self.pinned.lock().pop();
+        // Dropped without the lock.
+        drop(tasks);
+    }
+
+    /// The tasks that wait for this thread alone, by where they were spawned;
+    /// without the running one.
+    pub(crate) fn pinned(&self) -> Vec<(&'static Location<'static>, usize)> {
+        let task = self.task();
+        let sets = self.pinned.lock().clone();
+        sets.iter().flat_map(|set| set.sites(task)).collect()
+    }
+}
+
+impl fmt::Debug for Post {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Post")
+            .field("running", &self.look().running())
+            .field("task", &self.task())
+            .finish_non_exhaustive()
     }
 }
 

@@ -139,6 +139,7 @@ const TAPIO_MODULES: &[Row] = &[
             "cell",
             "context",
             "coop",
+            "post",
             "report",
             "runtime",
             "scheduler",

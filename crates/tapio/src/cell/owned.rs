@@ -1,9 +1,14 @@
 //! The list of a runtime's tasks, so that a shutdown reaches every one.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::panic::Location;
+
 use parking_lot::Mutex;
 use slab::Slab;
 
 use super::raw::TaskRef;
+use crate::task_id::Id;
 
 /// Every task that was spawned and has not ended, in shards to spread the
 /// locks: a worker enters tasks into its own.
@@ -57,6 +62,25 @@ impl OwnedTasks {
         for (_, task) in tasks {
             task.shut_down();
         }
+    }
+
+    /// Where the tasks of which `counts` holds were spawned, and how many from
+    /// there, most first.
+    pub(crate) fn sites(
+        &self,
+        counts: impl Fn(Id) -> bool,
+    ) -> Vec<(&'static Location<'static>, usize)> {
+        let mut sites = BTreeMap::<_, usize>::new();
+        for shard in &self.shards {
+            for (_, task) in &shard.lock().tasks {
+                if counts(task.id()) {
+                    *sites.entry(task.spawned_at()).or_default() += 1;
+                }
+            }
+        }
+        let mut sites = Vec::from_iter(sites);
+        sites.sort_by_key(|(_, count)| Reverse(*count));
+        sites
     }
 
     /// How many tasks are alive.

@@ -178,8 +178,9 @@ impl Poll {
             role: entry.host.role(),
             thread: entry.thread.name().map(Into::into),
             runtime: entry.host.runtime_name(),
+            runtime_number: entry.host.counters().runtime,
             rescue: self.rescue.clone().unwrap_or(Rescue::NotNeeded),
-            pinned: entry.host.pinned(),
+            pinned: entry.post.pinned(),
             stack: copied,
         };
         self.told = Some(reporter::found(found));

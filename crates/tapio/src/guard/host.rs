@@ -1,8 +1,7 @@
 //! What the guard needs of a watched thread's runtime.
 
-use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How a runtime is watched.
@@ -15,11 +14,26 @@ pub(crate) struct Settings {
 }
 
 /// What the guard has counted of one runtime.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
+    /// Tells runtimes apart: the same stall in another one is news.
+    pub(super) runtime: u64,
     pub(crate) stalls: AtomicU64,
     pub(crate) starved: AtomicU64,
     pub(crate) rescues: AtomicU64,
+}
+
+impl Default for Counters {
+    fn default() -> Counters {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Counters {
+            // Relaxed: only that numbers differ matters.
+            runtime: NEXT.fetch_add(1, Ordering::Relaxed),
+            stalls: AtomicU64::new(0),
+            starved: AtomicU64::new(0),
+            rescues: AtomicU64::new(0),
+        }
+    }
 }
 
 /// The runtime of a watched thread.
@@ -29,9 +43,6 @@ pub(crate) trait Host: Send + Sync {
 
     /// Gives to the others what the relieved thread has queued since.
     fn sweep(&self);
-
-    /// The tasks that cannot leave the thread, by where they were spawned.
-    fn pinned(&self) -> Vec<(&'static Location<'static>, usize)>;
 
     /// What the thread does: `worker 1`, `block_on`.
     fn role(&self) -> String;

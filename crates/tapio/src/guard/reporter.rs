@@ -56,6 +56,7 @@ pub(super) struct Found {
     pub(super) role: String,
     pub(super) thread: Option<Arc<str>>,
     pub(super) runtime: Option<Arc<str>>,
+    pub(super) runtime_number: u64,
     pub(super) rescue: Rescue,
     pub(super) pinned: Vec<(&'static Location<'static>, usize)>,
     pub(super) stack: Result<RawStack, NoStack>,
@@ -172,10 +173,14 @@ fn run() {
     REPORTER.changed.notify_all();
 }
 
-/// Stalls by their stack.
+/// What stalls have in common that are reported as one: their runtime and
+/// their stack.
+type Key = (u64, u64);
+
+/// Stalls by what they have in common.
 #[derive(Default)]
 struct Groups {
-    by_key: HashMap<u64, Group>,
+    by_key: HashMap<Key, Group>,
     /// Those that were reported in full and go on: their number, and what was
     /// said.
     open: HashMap<u64, Open>,
@@ -190,7 +195,7 @@ struct Group {
 }
 
 struct Open {
-    key: u64,
+    key: Key,
     /// `None` for a repetition, which is only counted.
     stall: Option<Stall>,
 }
@@ -208,8 +213,9 @@ impl Groups {
     }
 
     fn found(&mut self, number: u64, found: Found) {
+        let runtime = found.runtime_number;
         let stall = found.into_stall();
-        let key = stall.key();
+        let key = (runtime, stall.key());
         let is_full = self.by_key.len() >= GROUPS_MAX;
         if let Some(group) = self.by_key.get_mut(&key) {
             group.repeats += 1;
@@ -252,7 +258,7 @@ impl Groups {
 
     /// Says what was only counted, of groups whose window is over or of all.
     fn settle(&mut self, all: bool) {
-        let over: Vec<u64> = self
+        let over: Vec<Key> = self
             .by_key
             .iter()
             .filter(|(_, group)| all || group.since.elapsed() >= WINDOW)

@@ -7,7 +7,6 @@
 //! again and again until it comes back. When it does, at the end of its poll,
 //! it finds its ticket worth nothing and joins the spares (`worker_thread`).
 
-use std::panic::Location;
 use std::sync::Arc;
 
 use super::handoff::{NoSubstitute, start_substitute};
@@ -52,10 +51,6 @@ impl Host for WatchedBlocked {
     }
 
     fn sweep(&self) {}
-
-    fn pinned(&self) -> Vec<(&'static Location<'static>, usize)> {
-        Vec::new()
-    }
 
     fn role(&self) -> String {
         "a thread in block_on".into()
@@ -106,10 +101,6 @@ impl Host for WatchedWorker {
         if self.shared.vacant.has_seat() {
             let _ = start_substitute(&self.shared);
         }
-    }
-
-    fn pinned(&self) -> Vec<(&'static Location<'static>, usize)> {
-        Vec::new()
     }
 
     fn role(&self) -> String {

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod guard_pinned;
 mod guard_rescue;
 
 mod net_async_fd;

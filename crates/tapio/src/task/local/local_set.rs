@@ -5,6 +5,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -13,6 +14,7 @@ use super::scene::{LocalEnterGuard, Scene};
 use crate::cell::JoinHandle;
 use crate::context;
 use crate::coop;
+use crate::post::Pinned;
 use crate::runtime::{Id, Runtime};
 
 /// Tasks run at one poll of a set, before it gives way, as tokio has it.
@@ -108,6 +110,7 @@ impl LocalSet {
     /// here cannot be run by another meanwhile.
     fn polled<R>(&self, f: impl FnOnce() -> R) -> R {
         let _pinned = context::set_pinned();
+        let _named = context::pin(Arc::clone(&self.scene.shared) as Arc<dyn Pinned>);
         let _entered = self.scene.enter(true);
         f()
     }

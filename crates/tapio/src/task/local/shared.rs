@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -10,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::scene;
 use crate::cell::{Notified, OwnedTasks, Schedule, TaskRef};
+use crate::post::Pinned;
 
 /// The scheduler of a set's tasks.
 pub(super) struct LocalShared {
@@ -117,6 +119,12 @@ impl Schedule for Arc<LocalShared> {
 
     fn release(&self, task: &TaskRef) -> Option<TaskRef> {
         self.owned.remove(task)
+    }
+}
+
+impl Pinned for LocalShared {
+    fn sites(&self, task: u64) -> Vec<(&'static Location<'static>, usize)> {
+        self.owned.sites(|id| id.get() != task)
     }
 }
 
