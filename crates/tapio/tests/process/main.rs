@@ -8,6 +8,7 @@
 //! - `scene`: every kind of operation, in flight at once
 //! - `idle`: who has nothing to do does nothing
 //! - `stop`: a server that is gone is gone
+//! - `storm`: tasks that block, again and again, and what must not suffer
 
 mod drops;
 mod idle;
@@ -16,6 +17,7 @@ mod refusal;
 mod rig;
 mod scene;
 mod stop;
+mod storm;
 
 #[path = "../../../tapio-driver/tests/support/child.rs"]
 mod child;
