@@ -12,6 +12,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::panic::Location;
 use std::ptr;
@@ -36,8 +37,9 @@ impl Budget {
 struct Hot {
     /// Where this thread says what it runs; null for `own`.
     post: Cell<*const Post>,
-    /// The post of a thread that nobody watches.
-    own: Post,
+    /// The post of a thread that nobody watches. It holds nothing, so that it
+    /// needs no destructor, which each access would have to ask for.
+    own: ManuallyDrop<Post>,
     budget: Cell<Budget>,
     /// Task ids taken by this thread and not given out yet.
     id_next: Cell<u64>,
@@ -61,7 +63,7 @@ impl Hot {
     const fn new() -> Hot {
         Hot {
             post: Cell::new(ptr::null()),
-            own: Post::new(),
+            own: ManuallyDrop::new(Post::new()),
             budget: Cell::new(Budget::UNLIMITED),
             id_next: Cell::new(0),
             id_end: Cell::new(0),
@@ -71,9 +73,15 @@ impl Hot {
 
     #[inline]
     fn post(&self) -> &Post {
+        self.watched_post().unwrap_or(&self.own)
+    }
+
+    /// This thread's post, if anybody looks at it.
+    #[inline]
+    fn watched_post(&self) -> Option<&Post> {
         // SAFETY: `set_post` keeps the post alive for as long as it is here,
         // and only this thread changes or follows the pointer.
-        unsafe { self.post.get().as_ref() }.unwrap_or(&self.own)
+        unsafe { self.post.get().as_ref() }
     }
 }
 
@@ -141,6 +149,7 @@ fn enter(task: u64, running: Running) -> RunGuard {
     HOT.with(|hot| {
         let post = hot.post();
         let guard = RunGuard {
+            post,
             task: post.task(),
             running: post.look().running(),
         };
@@ -150,6 +159,8 @@ fn enter(task: u64, running: Running) -> RunGuard {
 }
 
 pub(crate) struct RunGuard {
+    /// Not looked up again, to spare each poll that.
+    post: *const Post,
     task: u64,
     running: Running,
 }
@@ -157,7 +168,12 @@ pub(crate) struct RunGuard {
 impl Drop for RunGuard {
     #[inline]
     fn drop(&mut self) {
-        HOT.with(|hot| hot.post().say(self.task, self.running));
+        // SAFETY: the post was this thread's when the guard was made on this
+        // thread's stack. Whoever made it the thread's post (`set_post`) did
+        // so further down the stack and keeps it alive until this is gone;
+        // the thread's own post lives as long as the thread.
+        let post = unsafe { &*self.post };
+        post.say(self.task, self.running);
     }
 }
 
@@ -190,7 +206,11 @@ impl Drop for PostGuard {
 
 /// Says that `tasks` wait for this thread alone until the guard is dropped.
 pub(crate) fn pin(tasks: Arc<dyn Pinned>) -> PinGuard {
-    HOT.with(|hot| hot.post().pin(tasks));
+    HOT.with(|hot| {
+        if let Some(post) = hot.watched_post() {
+            post.pin(tasks);
+        }
+    });
     PinGuard(PhantomData)
 }
 
@@ -201,7 +221,11 @@ pub(crate) struct PinGuard(
 
 impl Drop for PinGuard {
     fn drop(&mut self) {
-        HOT.with(|hot| hot.post().unpin());
+        HOT.with(|hot| {
+            if let Some(post) = hot.watched_post() {
+                post.unpin();
+            }
+        });
     }
 }
 

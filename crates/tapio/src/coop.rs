@@ -62,6 +62,7 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Spent> {
 }
 
 /// Whether a unit is left.
+#[inline]
 pub(crate) fn has_budget() -> bool {
     context::with_budget(|budget| budget.get().0 != Some(0))
 }
@@ -77,9 +78,11 @@ pub(crate) fn with_unlimited<R>(f: impl FnOnce() -> R) -> R {
     with_cell(Budget::UNLIMITED, f)
 }
 
+#[inline]
 fn with_cell<R>(inner: Budget, f: impl FnOnce() -> R) -> R {
     struct Restore(Budget);
     impl Drop for Restore {
+        #[inline]
         fn drop(&mut self) {
             context::with_budget(|budget: &Cell<Budget>| budget.set(self.0));
         }

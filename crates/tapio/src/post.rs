@@ -70,6 +70,7 @@ impl Running {
 pub(crate) struct Seen(u64);
 
 impl Seen {
+    #[inline]
     pub(crate) fn running(self) -> Running {
         Running(self.0 & !COUNT_MASK)
     }
@@ -109,12 +110,14 @@ impl Post {
         self.word.store(running.0 | count, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn look(&self) -> Seen {
         // Relaxed: pairs with `say`.
         Seen(self.word.load(Ordering::Relaxed))
     }
 
     /// The id of the running task; zero outside of tasks.
+    #[inline]
     pub(crate) fn task(&self) -> u64 {
         // Relaxed: pairs with `say`.
         self.task.load(Ordering::Relaxed)

@@ -311,6 +311,13 @@ impl Builder {
             Flavor::CurrentThread => 1,
             Flavor::MultiThread => self.workers.map_or_else(default_workers, Ok)?,
         };
+        if seats > scheduler::SEATS_MAX {
+            let message = format!(
+                "worker_threads ({seats}) is more than {}",
+                scheduler::SEATS_MAX
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let guard = self.guard_settings()?;
         if let Some(settings) = guard {
             capture::install(settings.signal)?;

@@ -37,4 +37,5 @@ mod worker;
 pub(crate) use self::current::block_on_current;
 pub(crate) use self::handoff::block_in_place;
 pub(crate) use self::shared::{Config, Flavor, Hooks, Shared};
+pub(crate) use self::ticket::SEATS_MAX;
 pub(crate) use self::worker::start_workers;

@@ -16,11 +16,9 @@ use crate::cell::{Header, Notified};
 pub(crate) struct Slot {
     pub(super) stealer: Stealer<Notified>,
     lifo: AtomicPtr<Header>,
-    /// The ticket with which it works; written by the worker only.
+    /// The ticket with which it works; none once it was told to leave. A hint:
+    /// whether a ticket is good is decided under the seat's lock.
     ticket: AtomicU64,
-    /// The last ticket that was taken from it. A hint: whether a ticket is
-    /// good is decided under the seat's lock.
-    relieved_of: AtomicU64,
 }
 
 impl Slot {
@@ -29,31 +27,34 @@ impl Slot {
             stealer,
             lifo: AtomicPtr::new(ptr::null_mut()),
             ticket: AtomicU64::new(Ticket::NONE.to_word()),
-            relieved_of: AtomicU64::new(Ticket::NONE.to_word()),
         }
     }
 
     /// The ticket with which the worker works, as far as it knows.
+    #[inline]
     pub(super) fn ticket(&self) -> Ticket {
         // Relaxed: the seat's lock decides whether it is good still.
         Ticket::from_word(self.ticket.load(Ordering::Relaxed))
     }
 
+    /// The worker works with `ticket` from now on. Only its own thread calls
+    /// this.
     pub(super) fn set_ticket(&self, ticket: Ticket) {
         // Relaxed: as in `ticket`.
         self.ticket.store(ticket.to_word(), Ordering::Relaxed);
     }
 
-    /// Tells the worker that it works with `ticket` no more.
+    /// Tells the worker that it works with `ticket` no more; one that works
+    /// with another by now is not meant.
     pub(super) fn relieve_of(&self, ticket: Ticket) {
+        let none = Ticket::NONE.to_word();
         // Relaxed: a hint, as said above.
-        self.relieved_of.store(ticket.to_word(), Ordering::Relaxed);
-    }
-
-    /// Whether the worker was told that `ticket` is good no more.
-    #[inline]
-    pub(super) fn is_relieved_of(&self, ticket: Ticket) -> bool {
-        self.relieved_of.load(Ordering::Relaxed) == ticket.to_word()
+        let _ = self.ticket.compare_exchange(
+            ticket.to_word(),
+            none,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
     }
 
     /// Puts a task into the LIFO slot; gives back the one that was there.

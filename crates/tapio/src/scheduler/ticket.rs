@@ -9,11 +9,12 @@ pub(super) struct Ticket(u64);
 
 /// The low bits say which seat, counted from one; the others count.
 const SEAT_BITS: u32 = 16;
+/// As many seats as a runtime may have.
+pub(crate) const SEATS_MAX: usize = (1 << SEAT_BITS) - 1;
 
 impl Ticket {
     /// No seat's.
     pub(super) const NONE: Ticket = Ticket(0);
-    pub(super) const SEATS_MAX: usize = (1 << SEAT_BITS) - 1;
 
     /// A seat's first: nobody has it.
     pub(super) fn first(seat: usize) -> Ticket {
@@ -25,6 +26,7 @@ impl Ticket {
         Ticket(self.0 + (1 << SEAT_BITS))
     }
 
+    #[inline]
     pub(super) fn seat(self) -> Option<u32> {
         let number = self.0 & ((1 << SEAT_BITS) - 1);
         number.checked_sub(1).map(|seat| seat as u32)
@@ -41,14 +43,14 @@ impl Ticket {
 
 #[cfg(test)]
 mod tests {
-    use super::Ticket;
+    use super::{SEATS_MAX, Ticket};
 
     #[test]
     fn tickets_name_their_seat_and_differ() {
-        let first = Ticket::first(Ticket::SEATS_MAX - 1);
+        let first = Ticket::first(SEATS_MAX - 1);
         let next = first.next();
         assert_ne!(first, next);
-        assert_eq!(first.seat(), Some(Ticket::SEATS_MAX as u32 - 1));
+        assert_eq!(first.seat(), Some(SEATS_MAX as u32 - 1));
         assert_eq!(next.seat(), first.seat());
         assert_eq!(Ticket::first(0).next().next().seat(), Some(0));
         assert_eq!(Ticket::NONE.seat(), None);

@@ -35,8 +35,6 @@ pub(super) struct Core {
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     core: Core,
-    /// With which it works; none's while it has no seat.
-    ticket: Cell<Ticket>,
     /// Tasks to run until the next look at the driver, and at the inbox.
     until_fair: Cell<u32>,
     until_inbox: Cell<u32>,
@@ -107,7 +105,6 @@ impl Worker {
         Worker {
             shared,
             core,
-            ticket: Cell::new(Ticket::NONE),
             until_fair: Cell::new(0),
             until_inbox: Cell::new(0),
             is_searching: Cell::new(false),
@@ -168,20 +165,23 @@ impl Worker {
     /// slot, within one budget.
     pub(super) fn run_task(&self, task: Notified) {
         self.stop_searching();
+        let mut next = task;
+        let mut streak = 0;
         coop::with_full(|| {
-            self.poll_once(task);
-            for _ in 0..LIFO_STREAK_MAX {
+            loop {
+                self.poll_once(next);
                 if self.seat().is_none() || !coop::has_budget() {
                     return;
                 }
                 let Some(task) = self.core.slot.take_lifo() else {
                     return;
                 };
-                self.poll_once(task);
-            }
-            // Behind the others this time.
-            if let Some(task) = self.core.slot.take_lifo() {
-                self.push_back(task);
+                if streak == LIFO_STREAK_MAX {
+                    // Behind the others this time.
+                    return self.push_back(task);
+                }
+                streak += 1;
+                next = task;
             }
         });
     }
@@ -249,6 +249,7 @@ impl Worker {
 
     // ---- what the phases are made of --------------------------------------
 
+    #[inline]
     fn poll_once(&self, task: Notified) {
         if let Some(again) = task.run() {
             self.push_back(again);
@@ -262,8 +263,8 @@ impl Worker {
     /// Collects what became ready at the seat, unless it was lost.
     fn collect(&self, seat: u32, limit: Limit, wakes: &mut Wakes) {
         let place = self.shared.seat(seat);
-        if !place.park(self.ticket.get(), limit, wakes) {
-            self.ticket.set(Ticket::NONE);
+        if !place.park(self.core.slot.ticket(), limit, wakes) {
+            self.core.slot.set_ticket(Ticket::NONE);
         }
     }
 
@@ -363,7 +364,6 @@ impl Worker {
 
     /// Works with `ticket` from now on.
     pub(super) fn sit_down(&self, ticket: Ticket) {
-        self.ticket.set(ticket);
         self.core.slot.set_ticket(ticket);
         if let Some(seat) = ticket.seat() {
             self.shared.seat(seat).set_sitting(&self.core.slot);
@@ -388,7 +388,7 @@ impl Worker {
 
     /// Gives the seat up, if it was not taken.
     pub(super) fn stand_up(&self) -> Option<u32> {
-        let ticket = self.ticket.replace(Ticket::NONE);
+        let ticket = self.core.slot.ticket();
         self.core.slot.set_ticket(Ticket::NONE);
         let seat = ticket.seat()?;
         self.shared.seat(seat).vacate(ticket).then_some(seat)
@@ -405,11 +405,7 @@ impl Worker {
     /// Where it works; `None` as soon as it is known to be relieved.
     #[inline]
     pub(crate) fn seat(&self) -> Option<u32> {
-        let ticket = self.ticket.get();
-        if self.core.slot.is_relieved_of(ticket) {
-            return None;
-        }
-        ticket.seat()
+        self.core.slot.ticket().seat()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -282,3 +282,12 @@ fn a_runtime_dropped_inside_of_another_panics() {
         runtime.block_on(async { inner.shutdown_background() });
     }
 }
+
+#[test]
+fn more_workers_than_seats_can_be_told_apart_are_refused() {
+    let error = tapio::runtime::Builder::new_multi_thread()
+        .worker_threads(70_000)
+        .build()
+        .expect_err("too many");
+    assert!(error.to_string().contains("65535"), "{error}");
+}
