@@ -16,8 +16,10 @@ use crate::{rounds, threads};
 /// Looks for each budget: a stall is seen after one budget and one part at
 /// the most, and the others are rescued one part before that.
 const LOOKS_PER_BUDGET: u32 = 5;
-/// The guard goes to sleep after so many looks at which nothing ran.
-const QUIET_MAX: u32 = 25;
+/// The guard goes to sleep after so many looks at which nothing ran. More, and
+/// a program with a request now and then would have it make rounds for
+/// nothing; fewer, and a busy one would wake it again and again.
+const QUIET_MAX: u32 = 5;
 /// Between looks, when no budget asks for anything else.
 const PERIOD_MAX: Duration = Duration::from_millis(100);
 const PERIOD_MIN: Duration = Duration::from_micros(200);

@@ -20,7 +20,7 @@ use crate::threads;
 /// The same stack is reported once in so long; what came meanwhile is counted
 /// and said in one line.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Stacks told apart within one window; the rest is counted together.
+/// Stacks told apart within one window; the rest is only counted.
 const GROUPS_MAX: usize = 64;
 /// What waits to be said at most; more is counted.
 const QUEUE_MAX: usize = 1024;
@@ -43,8 +43,8 @@ struct State {
     next_number: u64,
     thread: Option<JoinHandle<()>>,
     is_running: bool,
-    is_busy: bool,
     is_finishing: bool,
+    /// What found the queue full, or no thread, since that was last said.
     dropped: u64,
 }
 
@@ -118,7 +118,6 @@ impl State {
             next_number: 0,
             thread: None,
             is_running: false,
-            is_busy: false,
             is_finishing: false,
             dropped: 0,
         }
@@ -155,6 +154,7 @@ fn run() {
             state = REPORTER.state.lock();
             quiet_since = Instant::now();
         }
+        groups.unsaid += std::mem::take(&mut state.dropped);
         if state.is_finishing || (quiet_since.elapsed() >= KEEP_ALIVE && groups.is_settled()) {
             drop(state);
             groups.settle(true);
@@ -181,6 +181,10 @@ type Key = (u64, u64);
 #[derive(Default)]
 struct Groups {
     by_key: HashMap<Key, Group>,
+    /// Stalls of which nothing is said but how many they were, and when that
+    /// was last said.
+    unsaid: u64,
+    counted_at: Option<Instant>,
     /// Those that were reported in full and go on: their number, and what was
     /// said.
     open: HashMap<u64, Open>,
@@ -225,6 +229,7 @@ impl Groups {
             return;
         }
         if is_full {
+            self.unsaid += 1;
             return;
         }
         Report::Stall(stall.clone()).deliver();
@@ -275,10 +280,18 @@ impl Groups {
                 Report::Stall(stall).deliver();
             }
         }
+        let is_due = self.counted_at.is_none_or(|at| at.elapsed() >= WINDOW);
+        if self.unsaid > 0 && (all || is_due) {
+            self.counted_at = Some(Instant::now());
+            let unsaid = std::mem::take(&mut self.unsaid);
+            let consequence = format!("{unsaid} more stalls were counted and not reported");
+            Report::Limit(LimitHit::new("stall_reports", GROUPS_MAX, consequence)).deliver();
+        }
     }
 
     fn is_settled(&self) -> bool {
-        self.open.is_empty() && self.by_key.values().all(|group| group.repeats == 0)
+        let has_repeats = self.by_key.values().any(|group| group.repeats > 0);
+        self.open.is_empty() && !has_repeats && self.unsaid == 0
     }
 }
 
