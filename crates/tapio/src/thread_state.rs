@@ -1,51 +1,220 @@
-use std::{fmt, time::Duration};
-#[derive(Clone, Debug)]
+//! What the kernel says of a thread: whether it runs or waits, in which system
+//! call, and how much of a CPU it has had.
+//!
+//! All of it is read from `/proc/self/task/<tid>/`. Where that is not mounted,
+//! or a file in it is kept from us (`syscall` is, in some containers and in a
+//! process that has given up root), the answer is that it is not known.
+
+use std::time::Duration;
+use std::{fmt, fs};
+
+use syscalls::Sysno;
+
+/// A system call.
+///
+/// It prints as its name, or as its number where that has no name here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Syscall {
+    /// Its number on this architecture.
     pub number: i64,
 }
-impl Syscall {
-    pub fn is_sleep(&self) -> bool {
-        matches!(self.number, 35 | 230)
-    }
-    pub fn is_lock(&self) -> bool {
-        self.number == 202
-    }
-}
-impl fmt::Display for Syscall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.number)
-    }
-}
+
+/// What a thread does.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ThreadState {
+    /// It has a CPU, or could use one.
     Running,
+    /// It waits in the kernel.
     Blocked { syscall: Option<Syscall> },
+    /// It was stopped by a signal or a debugger.
     Stopped,
+    /// It has ended, or nobody says what it does.
     Gone,
 }
+
+/// What a thread has had of CPUs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CpuTimes {
+    pub(crate) cpu: Duration,
+}
+
+impl Syscall {
+    /// Its name, as `futex`.
+    ///
+    /// # Examples
+    /// ```
+    /// use tapio::guard::{Report, StallCause};
+    ///
+    /// let _reports = tapio::guard::on_report(|report| {
+    ///     if let Report::Stall(stall) = report
+    ///         && let StallCause::Blocked(Some(call)) = &stall.cause
+    ///     {
+    ///         println!("{} waits in {}", stall.role, call.name().unwrap_or("?"));
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        // The table is the crate `syscalls`', made from the kernel's own.
+        let known = usize::try_from(self.number).ok().and_then(Sysno::new);
+        known.map(|call| call.name())
+    }
+
+    pub(crate) fn is_sleep(&self) -> bool {
+        matches!(self.name(), Some("nanosleep" | "clock_nanosleep"))
+    }
+
+    pub(crate) fn is_lock(&self) -> bool {
+        let futexes = ["futex", "futex_wait", "futex_waitv"];
+        self.name().is_some_and(|name| futexes.contains(&name))
+    }
+}
+
+impl fmt::Display for Syscall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "number {}", self.number),
+        }
+    }
+}
+
+/// What a thread of this process does at this moment.
 pub(crate) fn state_of(tid: i32) -> ThreadState {
-    let Ok(s) = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")) else {
-        return ThreadState::Gone;
-    };
-    let st = s.rsplit(") ").next().unwrap_or("").chars().next();
-    match st {
+    match read(tid, "stat").as_deref().and_then(parse_state) {
         Some('R') => ThreadState::Running,
-        Some('S' | 'D') => ThreadState::Blocked {
-            syscall: std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall"))
-                .ok()
-                .and_then(|s| s.split(' ').next()?.parse().ok())
-                .map(|number| Syscall { number }),
+        Some('S' | 'D' | 'I' | 'K' | 'W' | 'P') => ThreadState::Blocked {
+            syscall: read(tid, "syscall").as_deref().and_then(parse_syscall),
         },
         Some('T' | 't') => ThreadState::Stopped,
         _ => ThreadState::Gone,
     }
 }
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CpuTimes {
-    pub(crate) cpu: Duration,
-}
+
+/// How much time a thread of this process has had on CPUs.
 pub(crate) fn cpu_times(tid: i32) -> Option<CpuTimes> {
-    let s = std::fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;
+    // Kernels without the scheduler's statistics have a number of ticks, which
+    // is too coarse for stalls.
+    let schedstat = read(tid, "schedstat")?;
+    let nanos = schedstat.split_whitespace().next()?.parse().ok()?;
     Some(CpuTimes {
-        cpu: Duration::from_nanos(s.split(' ').next()?.parse().ok()?),
+        cpu: Duration::from_nanos(nanos),
     })
+}
+
+/// Whether a thread of this process blocks a signal, as far as is known.
+pub(crate) fn is_blocked(tid: i32, signal: i32) -> bool {
+    let mask = read(tid, "status").as_deref().and_then(parse_blocked);
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// A thread's name may be anything, so this need not be text throughout.
+fn read(tid: i32, file: &str) -> Option<String> {
+    let bytes = fs::read(format!("/proc/self/task/{tid}/{file}")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The letter after the name, which is in parentheses and may hold some.
+fn parse_state(stat: &str) -> Option<char> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.trim_start().chars().next()
+}
+
+/// `running`, or the number and what the call was given; -1 for a thread that
+/// waits without having called, in a page fault say.
+fn parse_syscall(line: &str) -> Option<Syscall> {
+    let number = line.split_whitespace().next()?.parse().ok()?;
+    (number >= 0).then_some(Syscall { number })
+}
+
+fn parse_blocked(status: &str) -> Option<u64> {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigBlk:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::{
+        Syscall, ThreadState, cpu_times, is_blocked, parse_blocked, parse_state, parse_syscall,
+        state_of,
+    };
+
+    fn own_tid() -> i32 {
+        let stat = std::fs::read_link("/proc/thread-self").expect("/proc is mounted");
+        let name = stat.file_name().expect("it ends with the number");
+        name.to_string_lossy().parse().expect("a number")
+    }
+
+    #[test]
+    fn a_name_may_hold_what_surrounds_it() {
+        assert_eq!(parse_state("7 (a) R (b) S 1 7 7"), Some('S'));
+        assert_eq!(parse_state("7 () R"), Some('R'));
+        for broken in ["", "7", "7 (name", "7 (name)", "7 (name) "] {
+            assert_eq!(parse_state(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_has_a_number_and_a_thread_without_one_has_none() {
+        let call = parse_syscall("202 0x7f 0x80 0x0 0x0 0x0 0x0 0x7ffc 0x7f11");
+        assert_eq!(call, Some(Syscall { number: 202 }));
+        for none in ["running", "", "-1 0x7ffc 0x7f11"] {
+            assert_eq!(parse_syscall(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn calls_have_names() {
+        let call = |number: i64| Syscall { number };
+        assert!(call(libc::SYS_futex).is_lock());
+        assert!(call(libc::SYS_nanosleep).is_sleep());
+        assert!(call(libc::SYS_clock_nanosleep).is_sleep());
+        assert_eq!(call(libc::SYS_io_uring_enter).to_string(), "io_uring_enter");
+        assert_eq!(call(1_000_000).to_string(), "number 1000000");
+        assert_eq!(call(-1).name(), None);
+    }
+
+    #[test]
+    fn a_mask_is_read() {
+        let status = "Name:\tSigBlk: 1\nSigPnd:\t0000000000000000\nSigBlk:\t0000000000400000\n";
+        assert_eq!(parse_blocked(status), Some(1 << 22));
+        assert_eq!(parse_blocked("Name:\tx\n"), None);
+        assert!(!is_blocked(own_tid(), libc::SIGURG));
+    }
+
+    #[test]
+    fn a_thread_runs_waits_and_ends() {
+        assert_eq!(state_of(own_tid()), ThreadState::Running);
+        let before = cpu_times(own_tid()).expect("the kernel counts").cpu;
+        while cpu_times(own_tid()).expect("the kernel counts").cpu == before {}
+
+        let (mut near, far) = UnixStream::pair().expect("a pair");
+        let (sender, receiver) = mpsc::channel();
+        let waiting = thread::spawn(move || {
+            sender.send(own_tid()).expect("the test waits for it");
+            let _ = near.read(&mut [0]);
+        });
+        let tid = receiver.recv().expect("it begins");
+        loop {
+            if let ThreadState::Blocked { syscall } = state_of(tid)
+                && syscall.is_some_and(|call| matches!(call.name(), Some("recvfrom" | "read")))
+            {
+                break;
+            }
+            thread::yield_now();
+        }
+        drop(far);
+        waiting.join().expect("it ends");
+        while state_of(tid) != ThreadState::Gone {
+            thread::yield_now();
+        }
+    }
 }

@@ -36,6 +36,10 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
                 "crates/tapio/src/guard/",
                 "how long a real thread is stuck is real time in any world",
             ),
+            (
+                "crates/tapio/src/capture/",
+                "how long to wait for a real thread is real time in any world",
+            ),
         ],
     },
     KernelCall {
@@ -61,6 +65,14 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
             (
                 "crates/tapio/src/capture/",
                 "a stuck thread is a real thread, reached by a signal",
+            ),
+            (
+                "crates/tapio/src/stack/memory.rs",
+                "reads this process's own memory with the kernel's care",
+            ),
+            (
+                "crates/tapio/src/thread_state.rs",
+                "its tests name system calls by number",
             ),
         ],
     },

@@ -67,7 +67,7 @@ const TAPIO_MODULES: &[Row] = &[
     ("rounds", &[]),
     ("stack", &[]),
     ("thread_state", &[]),
-    ("capture", &["stack"]),
+    ("capture", &["stack", "sync_facade", "thread_state"]),
     ("context", &["post"]),
     ("task_id", &["context"]),
     (

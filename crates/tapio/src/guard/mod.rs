@@ -28,7 +28,7 @@ pub use crate::report::{
     on_report,
 };
 
-pub use crate::stack::{Frame, Stack};
+pub use crate::stack::{Frame, Origin, Stack};
 pub use crate::thread_state::Syscall;
 
 pub(crate) use self::engine::Lease;

@@ -128,12 +128,7 @@ impl Stall {
 
     /// The innermost place in the user's code, as `file:line`.
     fn place(&self) -> Option<String> {
-        let frame = self.stack.as_ref()?.top_user_frame()?;
-        let file = frame.file.as_ref()?.display().to_string();
-        Some(match frame.line {
-            Some(line) => format!("{file}:{line}"),
-            None => file,
-        })
+        self.stack.as_ref()?.top_user_frame()?.place()
     }
 
     fn help(&self) -> &'static str {

@@ -1,0 +1,91 @@
+//! A stack whose frames have names.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+
+/// Where a thread is: the functions that it is in, from the innermost on.
+///
+/// It prints as the user's own frames, each with its file and line, and what
+/// the innermost of them has called; the frames of the runtime, of the standard
+/// library and of the system are left out. Paths below the current directory
+/// are printed as relative ones.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    pub(super) frames: Vec<Frame>,
+    /// What is to be said of it besides, in whole sentences' halves.
+    pub(super) notes: Vec<String>,
+}
+
+/// A function that a thread is in, by itself or inlined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Frame {
+    /// Its name with its path, as `myapp::orders::digest`; a closure or an
+    /// `async` block goes by the function that it is written in. Of a function
+    /// that is inlined, line tables alone tell the last part, and of an inlined
+    /// closure nothing.
+    pub function: Option<String>,
+    /// The file that it is written in, as the debug information has it.
+    pub file: Option<PathBuf>,
+    /// The line that it is at.
+    pub line: Option<u32>,
+    /// Whose code it is.
+    pub origin: Origin,
+    /// An address in it, in memory.
+    pub(super) address: u64,
+    /// Where the function begins, if that is known.
+    pub(super) start: u64,
+    /// `program+0x1234`, which `addr2line` understands.
+    pub(super) offset: String,
+    /// Whether the thread is in this very function and not in one that it has
+    /// called.
+    pub(super) is_innermost: bool,
+}
+
+/// Whose code a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// The program's own: what is not one of the others.
+    User,
+    /// A package that Cargo fetched: its file is in a registry's or a
+    /// repository's checkout, or in `vendor/`.
+    Dependency,
+    /// The runtime, the standard library, or the system.
+    System,
+}
+
+impl Stack {
+    /// The frames, from the innermost on.
+    #[must_use]
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// The innermost frame in the program's own code; in a dependency's, if
+    /// there is none of the program's.
+    #[must_use]
+    pub fn top_user_frame(&self) -> Option<&Frame> {
+        let first = |origin| self.frames.iter().find(|frame| frame.origin == origin);
+        first(Origin::User).or_else(|| first(Origin::Dependency))
+    }
+
+    /// Equal for stacks that come from the same place of the user's code: the
+    /// same calls, and within the innermost function wherever it computes.
+    pub(crate) fn key(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let origin = self.top_user_frame().map(|frame| frame.origin);
+        for frame in &self.frames {
+            if origin.is_none_or(|origin| frame.origin == origin) {
+                let is_moving = frame.is_innermost;
+                let place = if is_moving {
+                    frame.start
+                } else {
+                    frame.address
+                };
+                place.hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
+}

@@ -1,0 +1,24 @@
+//! From a copied stack to words: its frames, what they are called, and which
+//! of them are the user's.
+//!
+//! All of it happens on the thread that finds words for reports, at leisure:
+//! it reads files, allocates and takes locks.
+//!
+//! Reading order: `raw` is what was copied; `modules` finds the programs and
+//! libraries in memory and `unwind` the frames; `symbols` names them; `origin`
+//! says whose they are; `text` prints them.
+
+pub(crate) mod memory;
+
+mod frame;
+mod modules;
+mod origin;
+mod raw;
+mod resolve;
+mod symbols;
+mod text;
+mod unwind;
+
+pub use self::frame::{Frame, Origin, Stack};
+
+pub(crate) use self::raw::{RawStack, Registers};
