@@ -1,8 +1,8 @@
 //! Tasks that are stuck, and what the guard says of them: the line, the cause,
 //! what to do. Everything else goes on meanwhile.
 //!
-//! Run it with `cargo run --release -p tapio --example stall`. Every report
-//! goes to standard error, and a line of each to standard output.
+//! Run: `cargo run --release -p tapio --example stall`. The reports go to
+//! standard error, and a line about each to standard output.
 
 #![expect(clippy::print_stdout, reason = "it shows what was found out")]
 
@@ -26,33 +26,18 @@ async fn looks_at_the_clock() {
     while !IS_REPORTED.load(Relaxed) || begin.elapsed() < Duration::from_millis(1) {}
 }
 
-async fn computes() {
-    while !IS_REPORTED.load(Relaxed) {
-        std::hint::spin_loop();
-    }
-}
-
 fn tell(stall: &Stall) {
     let cause = match &stall.cause {
-        StallCause::Computing => "computing",
-        StallCause::Blocked(Some(call)) => call.name().unwrap_or("a call without a name"),
-        _ => "something else",
+        StallCause::Computing => "computing".into(),
+        StallCause::Blocked(Some(call)) => format!("blocked in {call}"),
+        _ => "stuck".into(),
     };
-    let frame = stall
-        .stack
-        .as_ref()
-        .and_then(|stack| stack.top_user_frame());
-    let function = frame.and_then(|frame| frame.function.as_deref());
-    let line = frame.and_then(|frame| frame.line);
-    println!(
-        "{} ({cause}), {}",
-        function.unwrap_or("an unknown function"),
-        if line.is_some() {
-            "its line is known"
-        } else {
-            "without line tables"
-        },
-    );
+    let stack = stall.stack.as_ref();
+    let frame = stack.and_then(|stack| stack.top_user_frame());
+    match frame.and_then(|frame| frame.line) {
+        Some(line) => println!("{cause} at line {line}"),
+        None => println!("{cause} at a line that is not known"),
+    }
 }
 
 #[tapio::main]
@@ -61,7 +46,6 @@ async fn main() -> Result<(), tapio::task::JoinError> {
         eprintln!("{report}\n");
         if let Report::Stall(stall) = report
             && matches!(stall.culprit, Culprit::Task(_))
-            && stall.repeats == 0
         {
             tell(stall);
             IS_REPORTED.store(true, Relaxed);
@@ -70,8 +54,6 @@ async fn main() -> Result<(), tapio::task::JoinError> {
     tapio::spawn(sleeps_on_its_thread()).await?;
     IS_REPORTED.store(false, Relaxed);
     tapio::spawn(looks_at_the_clock()).await?;
-    IS_REPORTED.store(false, Relaxed);
-    tapio::spawn(computes()).await?;
     drop(reports);
     Ok(())
 }

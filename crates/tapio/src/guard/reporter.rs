@@ -21,7 +21,7 @@ use crate::threads;
 /// and said in one line.
 const WINDOW: Duration = Duration::from_secs(10);
 /// Stacks told apart within one window; the rest is only counted.
-const GROUPS_MAX: usize = 64;
+const GROUPS_MAX: usize = 256;
 /// What waits to be said at most; more is counted.
 const QUEUE_MAX: usize = 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(2);

@@ -4,6 +4,7 @@ mod support;
 
 mod guard_pinned;
 mod guard_rescue;
+mod guard_stall;
 
 mod net_async_fd;
 mod net_cancel;
