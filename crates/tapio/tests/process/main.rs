@@ -7,9 +7,11 @@
 //! - `drops`: futures that are dropped at any poll
 //! - `scene`: every kind of operation, in flight at once
 //! - `idle`: who has nothing to do does nothing
+//! - `capture`: the guard's signal beside a program's own
 //! - `stop`: a server that is gone is gone
 //! - `storm`: tasks that block, again and again, and what must not suffer
 
+mod capture;
 mod drops;
 mod idle;
 mod leaks;
