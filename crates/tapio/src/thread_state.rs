@@ -61,6 +61,22 @@ impl Syscall {
         known.map(|call| call.name())
     }
 
+    /// Whether the kernel goes on with a wait that had been interrupted, and
+    /// no longer says which call it was.
+    pub(crate) fn is_restarted(&self) -> bool {
+        self.name() == Some("restart_syscall")
+    }
+
+    /// The call that a function of the C library makes, by its name, as
+    /// `__clock_nanosleep`.
+    pub(crate) fn of_function(name: &str) -> Option<Syscall> {
+        let name = name.trim_start_matches('_');
+        let call: Sysno = name.strip_prefix("GI___").unwrap_or(name).parse().ok()?;
+        Some(Syscall {
+            number: call.id().into(),
+        })
+    }
+
     pub(crate) fn is_sleep(&self) -> bool {
         matches!(self.name(), Some("nanosleep" | "clock_nanosleep"))
     }
@@ -180,6 +196,16 @@ mod tests {
         assert_eq!(call(libc::SYS_io_uring_enter).to_string(), "io_uring_enter");
         assert_eq!(call(1_000_000).to_string(), "number 1000000");
         assert_eq!(call(-1).name(), None);
+        for function in [
+            "clock_nanosleep",
+            "__clock_nanosleep",
+            "__GI___clock_nanosleep",
+        ] {
+            let known = Syscall::of_function(function);
+            assert_eq!(known, Some(call(libc::SYS_clock_nanosleep)), "{function}");
+        }
+        assert_eq!(Syscall::of_function("std::thread::sleep"), None);
+        assert!(call(libc::SYS_restart_syscall).is_restarted());
     }
 
     #[test]

@@ -51,7 +51,11 @@ pub(crate) fn capture(
         return Err(NoStack::HandlerReplaced(signal));
     }
     if is_blocked(target.tid(), signal) {
-        return Err(NoStack::SignalBlocked(signal));
+        return Err(if target.always_blocks(signal) {
+            NoStack::SignalBlocked(signal)
+        } else {
+            NoStack::SignalBlockedNow(signal)
+        });
     }
     if !exchange.request(target.tid(), target.stack()) {
         return Err(NoStack::TimedOut);

@@ -7,8 +7,11 @@ use std::{fmt, io};
 pub(crate) enum NoStack {
     /// The program has set a handler of its own for this signal.
     HandlerReplaced(i32),
-    /// The thread blocks this signal.
+    /// The thread blocks this signal, and did from the beginning.
     SignalBlocked(i32),
+    /// The thread blocks this signal now: it may still be in our handler, kept
+    /// from a CPU.
+    SignalBlockedNow(i32),
     /// The thread did not answer in time.
     TimedOut,
     /// The thread has ended.
@@ -19,6 +22,13 @@ pub(crate) enum NoStack {
     Unreadable(io::Error),
     /// Not on this architecture.
     Unsupported,
+}
+
+impl NoStack {
+    /// Whether it is worth to ask again.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, NoStack::TimedOut | NoStack::SignalBlockedNow(_))
+    }
 }
 
 const CHOOSE: &str = "choose another with `Builder::stall_signal`";
@@ -33,6 +43,11 @@ impl fmt::Display for NoStack {
             NoStack::SignalBlocked(signal) => {
                 write!(f, "the thread blocks signal {signal}; {CHOOSE}")
             }
+            NoStack::SignalBlockedNow(signal) => write!(
+                f,
+                "the thread blocks signal {signal} at present, or has not got through its \
+                 handler yet"
+            ),
             NoStack::TimedOut => f.write_str(
                 "the thread did not answer: it is kept from every CPU, or is in a call that \
                  nothing interrupts",

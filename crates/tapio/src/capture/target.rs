@@ -12,6 +12,8 @@ pub(crate) struct Target {
     tid: i32,
     /// From the lowest address to the one after the highest.
     stack: (usize, usize),
+    /// The signals that it blocked when this was made.
+    blocked: libc::sigset_t,
 }
 
 impl Target {
@@ -29,6 +31,7 @@ impl Target {
         Target {
             tid: rustix::thread::gettid().as_raw_nonzero().get(),
             stack,
+            blocked: own_mask(),
         }
     }
 
@@ -38,6 +41,23 @@ impl Target {
 
     pub(super) fn stack(&self) -> (usize, usize) {
         self.stack
+    }
+
+    /// Whether it has blocked a signal from the beginning.
+    pub(super) fn always_blocks(&self, signal: i32) -> bool {
+        // SAFETY: reads a set that is filled.
+        unsafe { libc::sigismember(&raw const self.blocked, signal) == 1 }
+    }
+}
+
+/// The signals that this thread blocks.
+fn own_mask() -> libc::sigset_t {
+    // SAFETY: a set of which all zeroes are one, and a call that changes
+    // nothing and fills it.
+    unsafe {
+        let mut mask = mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut mask);
+        mask
     }
 }
 

@@ -166,7 +166,8 @@ impl Poll {
             return;
         }
         self.captures += 1;
-        if matches!(copied, Err(NoStack::TimedOut)) && self.captures < CAPTURES_MAX {
+        let may_come = copied.as_ref().is_err_and(NoStack::may_pass);
+        if may_come && self.captures < CAPTURES_MAX {
             return;
         }
         entry.host.counters().stalls.fetch_add(1, Relaxed);

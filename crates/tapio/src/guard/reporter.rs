@@ -303,7 +303,7 @@ impl Found {
         };
         Stall {
             culprit: self.culprit,
-            cause: self.cause,
+            cause: self.cause.named_by(stack.as_ref()),
             lasted: self.lasted,
             role: self.role,
             thread: self.thread,

@@ -94,6 +94,24 @@ pub enum Rescue {
     Failed(String),
 }
 
+impl StallCause {
+    /// Names a call that the kernel only says it has restarted, by the
+    /// function of the C library that makes it.
+    pub(crate) fn named_by(self, stack: Option<&Stack>) -> StallCause {
+        match self {
+            StallCause::Blocked(Some(call)) if call.is_restarted() => {
+                let mut inside = stack.into_iter().flat_map(Stack::inside);
+                let named = inside.find_map(|frame| {
+                    let function = frame.function.as_deref()?;
+                    Syscall::of_function(function)
+                });
+                StallCause::Blocked(Some(named.unwrap_or(call)))
+            }
+            other => other,
+        }
+    }
+}
+
 impl Culprit {
     pub(crate) fn new(running: Running, task: u64) -> Culprit {
         match (running.location(), Id::from_raw(task)) {

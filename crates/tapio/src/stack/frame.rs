@@ -70,6 +70,12 @@ impl Stack {
         first(Origin::User).or_else(|| first(Origin::Dependency))
     }
 
+    /// The functions inside of the user's innermost one, from the innermost on.
+    pub(crate) fn inside(&self) -> impl Iterator<Item = &Frame> {
+        let frames = self.frames.iter();
+        frames.take_while(|frame| frame.origin == Origin::System)
+    }
+
     /// Equal for stacks that come from the same place of the user's code: the
     /// same calls, and within the innermost function wherever it computes.
     pub(crate) fn key(&self) -> u64 {

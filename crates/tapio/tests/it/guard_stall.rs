@@ -111,7 +111,7 @@ fn calls_what_is_inlined<const K: usize>(gate: &Arc<Gate>) {
 }
 
 /// Far more stack than is copied.
-const DEPTH: usize = 3_000;
+const DEPTH: usize = 1_000;
 
 fn goes_deep<const K: usize>(gate: &Arc<Gate>) {
     fn deeper<const K: usize>(gate: &Arc<Gate>, left: usize) -> usize {
@@ -318,9 +318,13 @@ fn a_function_that_was_inlined_is_named_and_so_is_its_caller() {
 #[test]
 fn of_a_stack_that_is_too_deep_the_innermost_part_is_shown() {
     for (kind, ways) in kinds!(4) {
-        let report = task_report(kind, "goes deep", ways.goes_deep);
-        assert_names(&report, &Cause::Computing);
-        let text = report.0.to_string();
+        // The line may be one on the way down, on a machine that is busy.
+        let (stall, _) = task_report(kind, "goes deep", ways.goes_deep);
+        let text = stall.to_string();
+        assert!(
+            text.contains("it::guard_stall::goes_deep::deeper"),
+            "{text}"
+        );
         assert!(text.contains("only the innermost 128 KiB"), "{text}");
         assert!(text.contains(" times"), "{text}");
         assert!(text.lines().count() < 12, "{text}");
