@@ -244,7 +244,7 @@ impl Copied {
     fn fill(&mut self, (low, high): (usize, usize)) {
         let from = self.registers.sp as usize;
         let word = size_of::<u64>();
-        self.error = None;
+        (self.count, self.error) = (0, None);
         if !(low..high).contains(&from) || !from.is_multiple_of(word) {
             // Nobody knows where it ends: the kernel copies up to there.
             match memory::read(from as u64, &mut self.words) {
@@ -312,5 +312,55 @@ unsafe fn pass_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_voi
             let handler = unsafe { mem::transmute::<usize, extern "C" fn(c_int)>(address) };
             handler(signal);
         }
+    }
+}
+
+#[cfg(all(test, not(tapio_model)))]
+mod tests {
+    use super::{COPY_WORDS_MAX, Copied};
+
+    fn copy(words: &[u64], stack: (usize, usize)) -> Copied {
+        let mut copied = Copied::new();
+        copied.registers.sp = words.as_ptr().addr() as u64;
+        copied.fill(stack);
+        copied
+    }
+
+    fn range(words: &[u64]) -> (usize, usize) {
+        let range = words.as_ptr_range();
+        (range.start.addr(), range.end.addr())
+    }
+
+    #[test]
+    fn a_stack_is_copied_to_its_end_or_as_far_as_there_is_room() {
+        let words: Vec<u64> = (0..COPY_WORDS_MAX as u64 + 7).collect();
+        let short = &words[..5];
+        let whole = copy(short, range(short));
+        assert_eq!((&whole.words[..whole.count], whole.is_cut), (short, false));
+        let cut = copy(&words, range(&words));
+        assert_eq!(cut.words[..], words[..COPY_WORDS_MAX]);
+        assert!(cut.is_cut);
+    }
+
+    #[test]
+    fn a_stack_that_is_not_the_threads_own_is_copied_too_if_it_can_be_read() {
+        let words: Vec<u64> = (0..COPY_WORDS_MAX as u64 + 7).collect();
+        for elsewhere in [(0, 0), (8, 16)] {
+            let copied = copy(&words, elsewhere);
+            assert_eq!(copied.words[..], words[..COPY_WORDS_MAX]);
+            assert!(copied.to_stack().is_ok());
+        }
+        let mut nowhere = Copied::new();
+        nowhere.registers.sp = 16;
+        nowhere.fill((0, 0));
+        let error = nowhere
+            .to_stack()
+            .expect_err("there is nothing")
+            .to_string();
+        assert!(error.contains("Bad address"), "{error}");
+        // The next one is not taken for it.
+        nowhere.registers.sp = words.as_ptr().addr() as u64;
+        nowhere.fill(range(&words));
+        assert!(nowhere.to_stack().is_ok());
     }
 }

@@ -17,6 +17,8 @@
 
 mod exchange;
 mod handler;
+#[cfg(all(test, tapio_model))]
+mod model;
 mod no_stack;
 mod registers;
 mod signals;
@@ -95,5 +97,94 @@ impl Exchange<Copied> {
             };
             handler::sleep(self.bell(), rung, left);
         }
+    }
+}
+
+#[cfg(all(test, not(tapio_model)))]
+mod tests {
+    use std::hint::black_box;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use super::{DEFAULT_SIGNAL, NoStack, Target, capture, install};
+
+    /// Far longer than it takes.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn threads_are_copied_one_after_the_other_until_they_end() {
+        install(DEFAULT_SIGNAL).expect("it may be");
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads: Vec<_> = (0..4)
+            .map(|index| {
+                let (sender, receiver) = mpsc::channel();
+                let seen = Arc::clone(&stop);
+                let thread = std::thread::spawn(move || {
+                    sender.send(Target::this_thread()).expect("the test waits");
+                    while !seen.load(Ordering::Relaxed) {
+                        match index % 2 {
+                            0 => drop(black_box(vec![index; 100])),
+                            _ => std::thread::sleep(Duration::from_micros(50)),
+                        }
+                    }
+                });
+                (thread, receiver.recv().expect("it begins"))
+            })
+            .collect();
+        for round in 0..200 {
+            for (_, target) in &threads {
+                // Now and then nobody waits for the answer.
+                let patience = if round % 3 == 0 {
+                    Duration::ZERO
+                } else {
+                    PATIENCE
+                };
+                match capture(target, DEFAULT_SIGNAL, patience) {
+                    Ok(raw) => {
+                        let (low, high) = target.stack();
+                        assert!((low..high).contains(&(raw.registers.sp as usize)));
+                        let left = (high - raw.registers.sp as usize) / 8;
+                        assert_eq!(raw.words.len(), left.min(128 << 7));
+                    }
+                    Err(why) => assert!(why.may_pass(), "{why}"),
+                }
+            }
+        }
+        let (_, last) = &threads[0];
+        stop.store(true, Ordering::Relaxed);
+        let gone = *last;
+        for (thread, _) in threads {
+            thread.join().expect("nothing disturbed it");
+        }
+        let error = capture(&gone, DEFAULT_SIGNAL, PATIENCE).expect_err("it has ended");
+        assert!(matches!(error, NoStack::Gone), "{error}");
+    }
+
+    #[test]
+    fn what_was_copied_names_the_function_that_was_interrupted() {
+        #[inline(never)]
+        fn is_interrupted(sender: &mpsc::Sender<Target>, stop: &AtomicBool) {
+            sender.send(Target::this_thread()).expect("the test waits");
+            while !black_box(stop.load(Ordering::Relaxed)) {}
+        }
+        install(DEFAULT_SIGNAL).expect("it may be");
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let (sender, receiver) = mpsc::channel();
+        let thread = std::thread::spawn(move || is_interrupted(&sender, &seen));
+        let target = receiver.recv().expect("it begins");
+        let is_there = || {
+            let raw = capture(&target, DEFAULT_SIGNAL, PATIENCE).expect("it can be");
+            let stack = raw.resolve();
+            let frames = stack.frames().iter();
+            let mut names = frames.filter_map(|frame| frame.function.as_deref());
+            names.any(|name| name.contains("is_interrupted"))
+                // To the very end of the stack, past the thread's first function.
+                && !stack.to_string().contains("missing")
+        };
+        assert!((0..100).any(|_| is_there()));
+        stop.store(true, Ordering::Relaxed);
+        thread.join().expect("nothing disturbed it");
     }
 }

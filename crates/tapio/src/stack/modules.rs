@@ -22,10 +22,10 @@ const VDSO: &str = "[vdso]";
 /// A line of `/proc/self/maps`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mapping {
-    pub(super) range: Range<u64>,
-    is_executable: bool,
+    range: Range<u64>,
+    pub(super) is_executable: bool,
     offset: u64,
-    pub(super) path: PathBuf,
+    path: PathBuf,
 }
 
 /// A program or library in memory.
@@ -81,16 +81,24 @@ pub(super) fn modules(mappings: &[Mapping]) -> Vec<Module> {
         let is_part = modules
             .last()
             .is_some_and(|module| module.range.contains(&mapping.range.start));
-        let has_code = |other: &Mapping| other.is_executable && other.path == mapping.path;
-        if !is_part
-            && mapping.offset == 0
-            && mappings.iter().any(has_code)
-            && let Some(module) = Module::read(mapping.range.start, &mapping.path)
+        if is_part || mapping.offset != 0 {
+            continue;
+        }
+        if let Some(module) = Module::read(mapping.range.start, &mapping.path)
+            && mappings.iter().any(|other| other.is_code_of(&module))
         {
             modules.push(module);
         }
     }
     modules
+}
+
+impl Mapping {
+    /// A file may also be mapped to be read, as whoever looks for its debug
+    /// information does: that is no module.
+    fn is_code_of(&self, module: &Module) -> bool {
+        self.is_executable && self.path == module.path && module.range.contains(&self.range.start)
+    }
 }
 
 impl Module {

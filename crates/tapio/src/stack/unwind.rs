@@ -14,7 +14,8 @@ const FRAMES_MAX: usize = 1024;
 
 /// Finds frames, and remembers what is in memory for the next time.
 pub(super) struct Unwinder {
-    mappings: Vec<Mapping>,
+    /// Of code: by these one sees whether anything has changed.
+    code: Vec<Mapping>,
     modules: Vec<Module>,
     native: Native<Vec<u8>>,
     cache: Cache,
@@ -32,7 +33,7 @@ pub(super) struct Unwound {
 impl Unwinder {
     pub(super) fn new() -> Unwinder {
         Unwinder {
-            mappings: Vec::new(),
+            code: Vec::new(),
             modules: Vec::new(),
             native: Native::new(),
             cache: Cache::new(),
@@ -42,11 +43,13 @@ impl Unwinder {
     /// Looks again at what is in memory; says whether that has changed.
     pub(super) fn refresh(&mut self) -> bool {
         let mappings = modules::mappings();
-        if mappings == self.mappings {
+        let is_code = |mapping: &&Mapping| mapping.is_executable;
+        let code: Vec<Mapping> = mappings.iter().filter(is_code).cloned().collect();
+        if code == self.code {
             return false;
         }
         self.modules = modules::modules(&mappings);
-        self.mappings = mappings;
+        self.code = code;
         self.native = Native::new();
         for module in &mut self.modules {
             self.native.add_module(to_native(module));
