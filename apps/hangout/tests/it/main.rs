@@ -5,6 +5,7 @@
 
 mod api;
 mod browser;
+mod chaos;
 mod chromium;
 mod cli;
 mod client;

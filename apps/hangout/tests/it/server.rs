@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -41,8 +41,19 @@ impl Home {
     }
 
     pub(crate) fn start_at(&self, listen: &str, args: &[&str]) -> Server {
-        let mut child = hangout()
-            .args(["--listen", listen, "--workers", "2", "--db"])
+        self.start_command(hangout().args(["--listen", listen]), args)
+    }
+
+    /// Starts a server whose log is for [`Server::log`].
+    pub(crate) fn start_logged(&self, args: &[&str]) -> Server {
+        let mut command = hangout();
+        command.args(["--listen", "127.0.0.1:0"]);
+        self.start_command(command.stderr(Stdio::piped()), args)
+    }
+
+    fn start_command(&self, command: &mut Command, args: &[&str]) -> Server {
+        let mut child = command
+            .args(["--workers", "2", "--db"])
             .arg(self.db())
             .args(args)
             .stdout(Stdio::piped())
@@ -82,6 +93,12 @@ pub(crate) fn run(args: &[&str]) -> Output {
 impl Server {
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// What a server that was started for it writes to its log.
+    pub(crate) fn log(&mut self) -> ChildStderr {
+        let log = self.child.stderr.take();
+        log.expect("a server started with its log, which is taken once")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -1,0 +1,83 @@
+//! Somebody blocks every worker at once, and nobody notices.
+
+use std::io::{BufRead as _, BufReader};
+use std::sync::mpsc;
+use std::thread;
+
+use crate::client::Client;
+use crate::server::{Home, PATIENCE, Server};
+
+/// What blocks at once, on two workers.
+const BLOCKS: usize = 4;
+const CLIENTS: usize = 40;
+/// Longer than all that is done meanwhile takes on a slow machine.
+const BLOCK_MS: u32 = 8_000;
+
+/// What the server's log says from now on, line by line.
+fn log_of(server: &mut Server) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    let log = BufReader::new(server.log());
+    thread::spawn(move || {
+        for line in log.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    lines
+}
+
+fn chat_while_blocked(kind: &str) {
+    let home = Home::new();
+    let mut server = home.start_logged(&["--chaos"]);
+    let lines = log_of(&mut server);
+    let mut clients: Vec<_> = (0..CLIENTS)
+        .map(|number| Client::in_room(&server, &format!("c{number}"), "lobby").0)
+        .collect();
+    let server = &server;
+    thread::scope(|scope| {
+        let blocks: Vec<_> = (0..BLOCKS)
+            .map(|_| {
+                let path = format!("/chaos/block?ms={BLOCK_MS}&kind={kind}");
+                scope.spawn(move || server.post(&path, ""))
+            })
+            .collect();
+        // The log names the line, while it is stuck.
+        loop {
+            let line = lines
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("{kind}: no line of chaos.rs in the log"));
+            if line.contains("src/http/chaos.rs:") {
+                break;
+            }
+        }
+        for round in 0..3 {
+            for (number, client) in clients.iter_mut().enumerate().step_by(10) {
+                client.say("lobby", "hello", &format!("{number}-{round}"));
+            }
+            for client in &mut clients {
+                for _ in 0..CLIENTS / 10 {
+                    assert_eq!(client.expect("message")["text"], "hello");
+                }
+            }
+            assert_eq!(server.get("/api/rooms").status, 200);
+        }
+        let (newcomer, _) = Client::in_room(server, "late", "lobby");
+        drop(newcomer);
+        assert!(
+            blocks.iter().all(|block| !block.is_finished()),
+            "{kind}: everything was done while all of them blocked"
+        );
+        for block in blocks {
+            assert_eq!(block.join().expect("an answer").status, 200);
+        }
+    });
+}
+
+#[test]
+fn nobody_notices_workers_asleep() {
+    chat_while_blocked("sleep");
+}
+
+#[test]
+fn nobody_notices_workers_that_spin() {
+    chat_while_blocked("spin");
+}
