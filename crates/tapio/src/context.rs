@@ -7,7 +7,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "a thread's post is reached through a pointer, to spare each poll a count"
+    reason = "a thread's post and tally are reached through pointers, to spare each poll a count"
 )]
 
 use std::cell::Cell;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::post::{Pinned, Post, Running};
+use crate::tally::Tally;
 
 thread_local! {
     static HOT: Hot = const { Hot::new() };
@@ -40,6 +41,8 @@ struct Hot {
     /// The post of a thread that nobody watches. It holds nothing, so that it
     /// needs no destructor, which each access would have to ask for.
     own: ManuallyDrop<Post>,
+    /// Where it counts what its tasks do; null for nowhere.
+    tally: Cell<*const Tally>,
     budget: Cell<Budget>,
     /// Task ids taken by this thread and not given out yet.
     id_next: Cell<u64>,
@@ -64,6 +67,7 @@ impl Hot {
         Hot {
             post: Cell::new(ptr::null()),
             own: ManuallyDrop::new(Post::new()),
+            tally: Cell::new(ptr::null()),
             budget: Cell::new(Budget::UNLIMITED),
             id_next: Cell::new(0),
             id_end: Cell::new(0),
@@ -82,6 +86,12 @@ impl Hot {
         // SAFETY: `set_post` keeps the post alive for as long as it is here,
         // and only this thread changes or follows the pointer.
         unsafe { self.post.get().as_ref() }
+    }
+
+    #[inline]
+    fn tally(&self) -> Option<&Tally> {
+        // SAFETY: as for the post.
+        unsafe { self.tally.get().as_ref() }
     }
 }
 
@@ -177,22 +187,54 @@ impl Drop for RunGuard {
     }
 }
 
-/// Has this thread say at `post` what it runs until the guard is dropped.
-pub(crate) fn set_post(post: Arc<Post>) -> PostGuard {
+/// Counts an I/O operation for what runs on this thread.
+///
+/// # Cost
+/// A look at the post and a line of the thread's own table: no atomic
+/// read-modify-write, no lock.
+#[inline]
+pub(crate) fn note_io() {
+    HOT.with(|hot| {
+        if let Some(tally) = hot.tally() {
+            tally.count_io(hot.post().look().running());
+        }
+    });
+}
+
+/// Counts a call that what runs on this thread has handed to another one,
+/// since it blocks or computes.
+pub(crate) fn note_offload() {
+    HOT.with(|hot| {
+        if let Some(tally) = hot.tally() {
+            tally.count_offload(hot.post().look().running());
+        }
+    });
+}
+
+/// Has this thread say at `post` what it runs, and count in `tally` what that
+/// does, until the guard is dropped.
+pub(crate) fn set_post(post: Arc<Post>, tally: Arc<Tally>) -> PostGuard {
     // Whoever blocks on a future inside of a task is that task still.
     post.say(current_task(), Running::NOTHING);
-    let outer = HOT.with(|hot| hot.post.replace(Arc::as_ptr(&post)));
+    let outer = HOT.with(|hot| {
+        (
+            hot.post.replace(Arc::as_ptr(&post)),
+            hot.tally.replace(Arc::as_ptr(&tally)),
+        )
+    });
     PostGuard {
         post,
+        _tally: tally,
         outer,
         thread: PhantomData,
     }
 }
 
 pub(crate) struct PostGuard {
-    /// Keeps alive what the thread points to.
+    /// Keep alive what the thread points to.
     post: Arc<Post>,
-    outer: *const Post,
+    _tally: Arc<Tally>,
+    outer: (*const Post, *const Tally),
     /// It is this thread's post.
     thread: PhantomData<*const ()>,
 }
@@ -200,7 +242,10 @@ pub(crate) struct PostGuard {
 impl Drop for PostGuard {
     fn drop(&mut self) {
         self.post.say(0, Running::NOTHING);
-        HOT.with(|hot| hot.post.set(self.outer));
+        HOT.with(|hot| {
+            hot.post.set(self.outer.0);
+            hot.tally.set(self.outer.1);
+        });
     }
 }
 

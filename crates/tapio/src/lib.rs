@@ -43,6 +43,7 @@ mod rounds;
 mod scheduler;
 mod stack;
 mod sync_facade;
+mod tally;
 mod task_id;
 mod thread_parker;
 mod thread_state;

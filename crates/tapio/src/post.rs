@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 /// What a thread runs, as one word: nothing, code that is no task's, or the
 /// task that was spawned at a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Running(u64);
 
 /// How many of a word's bits count polls; the others hold an address.
@@ -49,6 +49,12 @@ impl Running {
         Running(Running::task(at).0 | BLOCK_ON)
     }
 
+    /// As a number, to be kept beside others.
+    #[inline]
+    pub(crate) fn word(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn is_block_on(self) -> bool {
         self.location().is_some() && self.0 & BLOCK_ON != 0
     }
@@ -62,6 +68,25 @@ impl Running {
         // SAFETY: only `task` makes a word with a larger number, from a
         // reference that is valid for ever.
         Some(unsafe { &*ptr::with_exposed_provenance(address as usize) })
+    }
+}
+
+/// A `Running` that others may read. Relaxed, both ways: it stands for itself.
+#[derive(Debug)]
+pub(crate) struct RunningCell(AtomicU64);
+
+impl RunningCell {
+    pub(crate) const fn new() -> RunningCell {
+        RunningCell(AtomicU64::new(0))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Running {
+        Running(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set(&self, running: Running) {
+        self.0.store(running.0, Ordering::Relaxed);
     }
 }
 

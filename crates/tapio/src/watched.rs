@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 
 use tapio_driver::{Direction, Event, Interest, Lane, Place, Ready, Remote, Source};
 
+use crate::context;
 use crate::coop;
 use crate::runtime::Handle;
 
@@ -130,7 +131,7 @@ impl<E: AsFd> Watched<E> {
         loop {
             let event = ready!(self.source.poll_ready(cx, direction));
             let event = check(event)?;
-            match f(self.get()) {
+            match attempt(|| f(self.get())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.refute(event, direction)?;
                 }
@@ -176,7 +177,7 @@ impl<E: AsFd> Watched<E> {
         loop {
             let event = ready!(self.source.poll_ready(cx, direction));
             let event = check(event)?;
-            match f(self.get()) {
+            match attempt(|| f(self.get())) {
                 Ok(done) => {
                     // Reports come edge by edge, so what arrives from now on
                     // is reported, if the direction is watched at all.
@@ -214,7 +215,7 @@ impl<E: AsFd> Watched<E> {
                 Poll::Ready(check(event))
             })
             .await?;
-            match f(self.get()) {
+            match attempt(|| f(self.get())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.refute_interest(event, interest)?;
                 }
@@ -246,6 +247,11 @@ impl<E: AsFd> Watched<E> {
         Ok(self.ready_event(interest).await?.ready)
     }
 
+    /// Whether any of `interest` is there, as far as anybody knows.
+    pub(crate) fn is_ready(&self, interest: Interest) -> bool {
+        !self.source.event(interest.mask()).ready.is_empty()
+    }
+
     /// Tries `f` once if the object may be ready, without waiting.
     pub(crate) fn try_io<R>(
         &self,
@@ -256,7 +262,7 @@ impl<E: AsFd> Watched<E> {
         if event.ready.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        match f() {
+        match attempt(f) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.refute_interest(event, interest)?;
                 Err(error)
@@ -282,6 +288,22 @@ impl<E: AsFd> Watched<E> {
         let shared = &self.handle.shared;
         Arc::clone(shared.seat(shared.home_seat()).remote())
     }
+}
+
+/// Makes a call to the kernel: the place through which all I/O goes, and where
+/// it is counted for the running task. What would have blocked or was
+/// interrupted did nothing.
+#[inline]
+pub(crate) fn attempt<R>(call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+    let outcome = call();
+    let did_nothing = matches!(&outcome, Err(error) if matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    ));
+    if !did_nothing {
+        context::note_io();
+    }
+    outcome
 }
 
 /// The directions that an interest is about.

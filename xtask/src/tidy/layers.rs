@@ -68,7 +68,8 @@ const TAPIO_MODULES: &[Row] = &[
     ("stack", &[]),
     ("thread_state", &[]),
     ("capture", &["stack", "sync_facade", "thread_state"]),
-    ("context", &["post"]),
+    ("tally", &["post"]),
+    ("context", &["post", "tally"]),
     ("task_id", &["context"]),
     (
         "report",
@@ -87,6 +88,7 @@ const TAPIO_MODULES: &[Row] = &[
             "rounds",
             "stack",
             "sync",
+            "tally",
             "task_id",
             "thread_state",
             "threads",
@@ -132,7 +134,7 @@ const TAPIO_MODULES: &[Row] = &[
             "wheel",
         ],
     ),
-    ("watched", &["coop", "runtime"]),
+    ("watched", &["context", "coop", "runtime"]),
     (
         "task",
         &[

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::advice;
 use super::entry::{self, Entry};
+use super::jitter::Jitter;
 use super::reporter;
 use crate::post::Running;
 use crate::{rounds, threads};
@@ -79,6 +81,7 @@ impl Drop for Lease {
         }
         drop(guard);
         reporter::finish();
+        advice::say_if_asked();
     }
 }
 
@@ -108,6 +111,7 @@ struct Engine {
     period: Duration,
     haste: u32,
     quiet: u32,
+    jitter: Jitter,
 }
 
 impl Engine {
@@ -119,6 +123,7 @@ impl Engine {
             period: PERIOD_MIN,
             haste: 0,
             quiet: 0,
+            jitter: Jitter::new(),
         }
     }
 
@@ -129,13 +134,16 @@ impl Engine {
             let due = rounds::walk(self.last_round);
             self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
             if self.quiet > QUIET_MAX {
+                let seats = advice::seats(&entry::all());
                 rounds::sleep(due, || {
                     stop.load(Ordering::Relaxed) || is_anything_running()
                 });
                 self.quiet = 0;
-                self.last_round = Instant::now();
+                let now = Instant::now();
+                advice::nothing_ran(seats, now - self.last_round);
+                self.last_round = now;
             } else {
-                rounds::doze(self.period);
+                rounds::doze(self.jitter.shorten(self.period));
             }
         }
     }
@@ -155,6 +163,7 @@ impl Engine {
         for entry in &entries {
             is_quiet &= !entry.eye.lock().look(entry, &mut round);
         }
+        advice::sample(&entries, now - self.last_round, self.period);
         self.choose_haste(now, round.has_rescued);
         self.last_round = now;
         is_quiet

@@ -44,6 +44,10 @@ pub(crate) trait Host: Send + Sync {
     /// Gives to the others what the relieved thread has queued since.
     fn sweep(&self);
 
+    /// Whether the thread is there to run tasks at this moment: one that only
+    /// stands by, or waits for one future, is not idle when it does nothing.
+    fn has_seat(&self) -> bool;
+
     /// What the thread does: `worker 1`, `block_on`.
     fn role(&self) -> String;
 

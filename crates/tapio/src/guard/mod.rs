@@ -13,24 +13,35 @@
 //! Reports go to `tracing` (target `tapio::guard`) and to [`on_report`]
 //! functions; in a program that has set up neither, to standard error.
 //!
+//! # Advice
+//! Async is for waiting. [`advice`] says, by the places that tasks were spawned
+//! at, where a program uses it for something else: which compute, which call
+//! what blocks, which wait mostly for one lock, and which are fine.
+//! `TAPIO_ADVICE=1` prints it when the last runtime ends.
+//!
 // Reading order: `host` is what a watched thread's runtime offers; `entry`
 // lists watched threads; `eye` judges one of them; `engine` is the thread
-// that looks; `reporter` is the thread that finds words.
+// that looks, at moments that `jitter` spreads; `reporter` is the thread that
+// finds words; `advice` adds up what was seen by spawn site.
 
+mod advice;
 mod engine;
 mod entry;
 mod eye;
 mod host;
+mod jitter;
 mod reporter;
 
+pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
-    Culprit, LimitHit, Report, Rescue, Stall, StallCause, StallEnded, Subscription, TaskInfo,
-    on_report,
+    Advice, Culprit, LimitHit, LockWait, Report, Rescue, SiteAdvice, Stall, StallCause, StallEnded,
+    Subscription, TaskInfo, Verdict, on_report,
 };
 
 pub use crate::stack::{Frame, Origin, Stack};
 pub use crate::thread_state::Syscall;
 
+pub(crate) use self::advice::ask_for_advice;
 pub(crate) use self::engine::Lease;
 pub(crate) use self::entry::{Watching, watch_thread};
 pub(crate) use self::host::{Counters, Host, Relief, Settings};

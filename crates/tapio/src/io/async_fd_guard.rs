@@ -9,6 +9,7 @@ use tapio_driver::{Direction, Event};
 
 use crate::io::Ready;
 use crate::io::unix::AsyncFd;
+use crate::watched::attempt;
 
 /// The readiness of an [`AsyncFd`], to be cleared when it turns out not to be
 /// there.
@@ -93,7 +94,7 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
         &mut self,
         call: impl FnOnce(&'a AsyncFd<T>) -> io::Result<R>,
     ) -> Result<io::Result<R>, TryIoError> {
-        let outcome = call(self.async_fd);
+        let outcome = attempt(|| call(self.async_fd));
         if would_block(&outcome) {
             self.clear_ready();
             return Err(TryIoError(()));
@@ -149,7 +150,7 @@ impl<'a, T: AsRawFd> AsyncFdReadyMutGuard<'a, T> {
         &mut self,
         call: impl FnOnce(&mut AsyncFd<T>) -> io::Result<R>,
     ) -> Result<io::Result<R>, TryIoError> {
-        let outcome = call(self.async_fd);
+        let outcome = attempt(|| call(self.async_fd));
         if would_block(&outcome) {
             self.clear_ready();
             return Err(TryIoError(()));

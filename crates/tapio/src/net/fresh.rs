@@ -77,7 +77,7 @@ impl<E: AsFd> Fresh<E> {
             // both be told, or one of them waits.
             if is_asked && self.early.load(Ordering::Relaxed) & flag != 0 {
                 self.early.fetch_and(!flag, Ordering::Relaxed);
-                if self.watched.try_io(one, || Ok(())).is_ok() {
+                if self.watched.is_ready(one) {
                     early |= ready;
                 }
             }

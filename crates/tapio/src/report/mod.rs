@@ -8,6 +8,7 @@
 //! `deliver` says who is told and when; `task` is how a report names a task;
 //! every other file is one kind of report with its text.
 
+mod advice;
 mod deliver;
 mod limit;
 mod stall;
@@ -15,6 +16,7 @@ mod task;
 
 use std::fmt;
 
+pub use self::advice::{Advice, LockWait, SiteAdvice, Verdict};
 pub use self::deliver::{Subscription, on_report};
 pub use self::limit::LimitHit;
 pub use self::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
@@ -27,6 +29,9 @@ pub use self::task::TaskInfo;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Report {
+    /// What the guard would change, at the end of the last runtime, if
+    /// `TAPIO_ADVICE=1` asks for it.
+    Advice(Advice),
     /// A limit was reached.
     Limit(LimitHit),
     /// Something keeps a thread of a runtime.
@@ -38,6 +43,7 @@ pub enum Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Report::Advice(advice) => advice.fmt(f),
             Report::Limit(limit) => limit.fmt(f),
             Report::Stall(stall) => stall.fmt(f),
             Report::StallEnded(ended) => ended.fmt(f),

@@ -10,7 +10,7 @@ use tapio_driver::{DriverKind, Options};
 use super::{Handle, Runtime};
 use crate::blocking::{self, Pool};
 use crate::capture;
-use crate::guard::{Lease, Settings};
+use crate::guard::{self, Lease, Settings};
 use crate::scheduler::{self, Config, Flavor, Hooks, Shared};
 
 /// Tasks run between two looks at the driver while there is work, as tokio
@@ -364,6 +364,9 @@ impl Builder {
             Some(signal) => signal,
             None => self.stall_signal.unwrap_or(capture::DEFAULT_SIGNAL),
         };
+        if environment("TAPIO_ADVICE", "0 or 1")? == Some(1_u8) {
+            guard::ask_for_advice();
+        }
         Ok((!budget.is_zero()).then_some(Settings { budget, signal }))
     }
 

@@ -182,6 +182,7 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
+        context::note_offload();
         let at = Location::caller();
         let (task, handle) = new_blocking_task(f, blocking::NoSchedule, Id::next(), at);
         if let Err(blocking::Refused::NoThread(error)) = self.shared.pool.submit(task) {

@@ -52,6 +52,10 @@ impl Host for WatchedBlocked {
 
     fn sweep(&self) {}
 
+    fn has_seat(&self) -> bool {
+        false
+    }
+
     fn role(&self) -> String {
         "a thread in block_on".into()
     }
@@ -101,6 +105,10 @@ impl Host for WatchedWorker {
         if self.shared.vacant.has_seat() {
             let _ = start_substitute(&self.shared);
         }
+    }
+
+    fn has_seat(&self) -> bool {
+        self.slot.ticket().seat().is_some()
     }
 
     fn role(&self) -> String {

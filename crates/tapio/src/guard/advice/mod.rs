@@ -1,0 +1,128 @@
+//! What the guard would change in a program, from what it saw.
+//!
+//! Reading order: `gaze` looks at one thread; `ledger` adds up by spawn site;
+//! `judge` makes of each sum a verdict. The words are in `report::advice`.
+//!
+//! All of it is on the guard's thread and on that of whoever asks: tasks pay
+//! for nothing but the count of an I/O operation (`tally`). Two things follow.
+//! A share is a share of looks, good to some percent of itself after a
+//! thousand of them; and a poll shorter than two looks has no length.
+
+mod gaze;
+mod judge;
+mod ledger;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use self::ledger::Ledger;
+use super::entry::{self, Entry};
+use crate::report::{Advice, LockWait, Report};
+
+pub(super) use self::gaze::Gaze;
+
+/// No more than this counts as passed between two looks: the guard may be kept
+/// from looking on a busy machine, which is time like any other, but a process
+/// that is stopped for an hour does not run its tasks for an hour.
+const PASSED_MAX: Duration = Duration::from_millis(100);
+
+/// Whoever ends a watch or asks for advice has it for a moment, with none of
+/// the guard's other locks held and no foreign code run.
+static LEDGER: Mutex<Ledger> = Mutex::new(Ledger::new());
+static IS_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// What the guard would change in this program, from what it has seen so far.
+///
+/// Since the start, or since [`reset_advice`], over all runtimes of the
+/// process whose guard is on. Shares and lengths of polls come from looking,
+/// every 2 ms with the usual budget; counts of I/O are exact.
+///
+/// # Cost
+/// Microseconds, and no wait for any task; it may be called at any time, on
+/// any thread.
+///
+/// # Examples
+/// ```
+/// let runtime = tapio::runtime::Runtime::new()?;
+/// runtime.block_on(async { /* what the program does */ });
+/// println!("{}", tapio::guard::advice());
+/// # Ok::<_, std::io::Error>(())
+/// ```
+#[must_use]
+pub fn advice() -> Advice {
+    let mut ledger = LEDGER.lock();
+    // Under the lock: a thread that ends meanwhile either is in the list or
+    // has handed in.
+    let records = ledger.records(&entry::all());
+    let waits = ledger.waits(lock_waits());
+    let (totals, full) = (ledger.totals, ledger.take_is_full());
+    drop(ledger);
+    if let Some(max) = full {
+        tracing::warn!("guard: places told apart ({max}) exceeded: others have no advice");
+    }
+    judge::advise(&totals, &records, waits)
+}
+
+/// Forgets what was seen, so that the next [`advice`] is about what comes
+/// from now on: after a program has warmed up, for example.
+pub fn reset_advice() {
+    let mut ledger = LEDGER.lock();
+    ledger.reset(&entry::all(), lock_waits());
+}
+
+/// Has the advice reported when the last runtime ends.
+pub(crate) fn ask_for_advice() {
+    // Relaxed: a flag that stands for itself.
+    IS_ASKED.store(true, Ordering::Relaxed);
+}
+
+/// The last runtime has ended.
+pub(super) fn say_if_asked() {
+    if IS_ASKED.load(Ordering::Relaxed) {
+        Report::Advice(advice()).deliver();
+    }
+}
+
+/// Looks at every thread, `passed` after the last time; another look follows
+/// in `period` at the latest.
+pub(super) fn sample(entries: &[Arc<Entry>], passed: Duration, period: Duration) {
+    let passed = passed.min(PASSED_MAX);
+    for entry in entries {
+        // Before the lock: it may read a file.
+        let glimpse = entry.gaze.lock().look(entry, passed);
+        LEDGER.lock().add(entry, glimpse, passed);
+    }
+    if !entries.is_empty() {
+        let totals = &mut LEDGER.lock().totals;
+        totals.elapsed += passed;
+        totals.resolution = totals.resolution.max(period);
+    }
+}
+
+/// How many threads are there to run tasks.
+pub(super) fn seats(entries: &[Arc<Entry>]) -> u32 {
+    let seats = entries.iter().filter(|entry| entry.host.has_seat());
+    seats.count() as u32
+}
+
+/// The guard slept, since so many threads were there and ran nothing.
+pub(super) fn nothing_ran(seats: u32, passed: Duration) {
+    let totals = &mut LEDGER.lock().totals;
+    totals.worker_time += passed * seats;
+    if seats > 0 {
+        totals.elapsed += passed;
+    }
+}
+
+/// Takes over what this thread, whose watch ends, has counted.
+pub(super) fn hand_in(entry: &Entry) {
+    LEDGER.lock().hand_in(entry);
+}
+
+/// How long tasks waited for locks, by where they were spawned.
+fn lock_waits() -> Vec<LockWait> {
+    Vec::new()
+}

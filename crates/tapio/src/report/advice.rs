@@ -1,0 +1,375 @@
+//! What the guard would change, in words and numbers.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+/// Places that are each given a line; the rest is counted.
+const LINES_MAX: usize = 20;
+
+/// What the guard would change in a program, from what it saw;
+/// [`advice`](crate::guard::advice) gives it.
+///
+/// It prints as a short text: what asks for a change first, then what is fine.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Advice {
+    /// The places that were seen, what used most time first.
+    pub sites: Vec<SiteAdvice>,
+    /// For how long the guard watched any thread.
+    pub elapsed: Duration,
+    /// The time of all threads that were there to run tasks, in sum.
+    pub worker_time: Duration,
+    /// Of that, when they ran something.
+    pub busy: Duration,
+    /// Looks at such threads: what shares are made of.
+    pub looks: u64,
+    /// Between two looks at a thread, at the most. A poll that was shorter has
+    /// no length here.
+    pub resolution: Duration,
+    /// Whether it was long enough to say anything of shares.
+    pub is_enough: bool,
+}
+
+/// What the guard saw of the tasks that were spawned at one place.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SiteAdvice {
+    /// Where they were spawned, or where `block_on` was called.
+    pub location: &'static Location<'static>,
+    /// Whether it is the latter.
+    pub is_block_on: bool,
+    /// What to make of it.
+    pub verdict: Verdict,
+    /// For how long they ran, in sum.
+    pub busy: Duration,
+    /// That as a part of all threads' time, from 0 to 1.
+    pub share: f64,
+    /// Looks that met them.
+    pub samples: u64,
+    /// Polls that were met; shorter ones more seldom than they ran.
+    pub polls: u64,
+    /// The longest time between two looks that met the same poll; zero if
+    /// none was met twice.
+    pub longest_poll: Duration,
+    /// The part of long polls that was spent waiting in the kernel, from 0 to
+    /// 1.
+    pub blocked: f64,
+    /// I/O operations that they did: all of them, not only those that were
+    /// met. One that would have blocked did nothing.
+    pub io: u64,
+    /// That for each second.
+    pub io_per_second: f64,
+    /// Calls that they had made on other threads: `spawn_blocking` and what
+    /// is made of it.
+    pub offloads: u64,
+    /// The lock that they wait for, if they wait mostly for one.
+    pub lock_wait: Option<LockWait>,
+    pub(crate) resolution: Duration,
+}
+
+/// How long the tasks that were spawned at one place waited for one lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LockWait {
+    /// Where they were spawned.
+    pub site: &'static Location<'static>,
+    /// The lock's name, or what says which it is.
+    pub lock: String,
+    /// How often they waited.
+    pub waits: u64,
+    /// How long, all of them in sum.
+    pub waited: Duration,
+}
+
+/// What to make of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It computes: async makes that no faster.
+    Computes,
+    /// Its polls wait in system calls.
+    Blocks,
+    /// Its tasks wait for one lock more than they run.
+    WaitsForLock,
+    /// It uses little time, but some of its polls are long, and others wait
+    /// for them.
+    LongPolls,
+    /// It does I/O and gives way: what async is for.
+    Fine,
+    /// It does no I/O itself, and uses little time.
+    Quiet,
+    /// Too little was seen to say.
+    TooLittle,
+}
+
+impl Verdict {
+    /// Whether there is something to change.
+    #[must_use]
+    pub fn asks_for_change(self) -> bool {
+        match self {
+            Verdict::Computes | Verdict::Blocks | Verdict::WaitsForLock | Verdict::LongPolls => {
+                true
+            }
+            Verdict::Fine | Verdict::Quiet | Verdict::TooLittle => false,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Computes => "computes",
+            Verdict::Blocks => "blocks",
+            Verdict::WaitsForLock => "waits for a lock",
+            Verdict::LongPolls => "has long polls",
+            Verdict::Fine => "fine",
+            Verdict::Quiet => "quiet",
+            Verdict::TooLittle => "too little seen",
+        })
+    }
+}
+
+impl SiteAdvice {
+    fn has_long_polls(&self) -> bool {
+        self.longest_poll > self.resolution * 2
+    }
+
+    /// What was seen, without what to make of it.
+    fn figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whose = if self.is_block_on {
+            "the future given to block_on at"
+        } else {
+            "tasks spawned at"
+        };
+        write!(f, "{whose} {} used {}", self.location, Brief(self.busy))?;
+        write!(f, ", {} of worker time", Percent(self.share))?;
+        if self.longest_poll.is_zero() {
+            write!(f, ", no poll seen to last {}", Brief(self.resolution * 2))?;
+        } else {
+            write!(f, ", longest poll {}", Brief(self.longest_poll))?;
+        }
+        match self.io {
+            0 => f.write_str(", no I/O")?,
+            1 => f.write_str(", one I/O operation")?,
+            io if self.io_per_second >= 10.0 => {
+                let per_second = Count(self.io_per_second.round() as u64);
+                write!(f, ", {} I/O operations, {per_second} a second", Count(io))?;
+            }
+            io => write!(f, ", {} I/O operations", Count(io))?,
+        }
+        if self.offloads > 0 {
+            write!(f, ", {} calls on other threads", Count(self.offloads))?;
+        }
+        Ok(())
+    }
+
+    fn finding(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.verdict {
+            Verdict::Computes if self.io == 0 => {
+                f.write_str(": this is computation, which async makes no faster")
+            }
+            Verdict::Computes => {
+                let each = self.busy.div_f64(self.io as f64);
+                write!(
+                    f,
+                    ": mostly computation, {} for each operation, which async makes no faster",
+                    Brief(each)
+                )
+            }
+            Verdict::Blocks => write!(
+                f,
+                ": it blocks, {} of its long polls was waiting in the kernel",
+                Percent(self.blocked)
+            ),
+            Verdict::LongPolls => f.write_str(": little time, but others wait for a poll so long"),
+            _ => Ok(()),
+        }
+    }
+
+    fn help(&self) -> Option<&'static str> {
+        Some(match self.verdict {
+            Verdict::Computes if self.has_long_polls() => {
+                "compute with tapio::cpu::spawn, on all cores and out of the way of I/O, or give \
+                 way between steps with tapio::task::yield_now().await, which is no faster but \
+                 lets others run"
+            }
+            Verdict::Computes => {
+                "it gives way, so others hardly wait for it; tapio::cpu::spawn would use all \
+                 cores, and leave this one to I/O"
+            }
+            Verdict::Blocks => {
+                "make calls that wait with tapio::task::spawn_blocking, or inside of \
+                 tapio::task::block_in_place; sleep with tapio::time::sleep, and hold std locks \
+                 for moments only"
+            }
+            Verdict::WaitsForLock => {
+                "hold it for less, and not across other awaits; split what it guards; or give \
+                 that to one task and send it messages"
+            }
+            Verdict::LongPolls => {
+                "find the line in the stall reports; compute with tapio::cpu::spawn, make calls \
+                 that wait with tapio::task::spawn_blocking"
+            }
+            Verdict::Fine | Verdict::Quiet | Verdict::TooLittle => return None,
+        })
+    }
+}
+
+impl fmt::Display for SiteAdvice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.verdict == Verdict::Fine {
+            f.write_str("fine: ")?;
+        }
+        self.figures(f)?;
+        self.finding(f)?;
+        if let Some(wait) = &self.lock_wait {
+            write!(
+                f,
+                "; they waited for the lock {} {} times, {} in sum",
+                wait.lock,
+                Count(wait.waits),
+                Brief(wait.waited)
+            )?;
+        }
+        if let Some(help) = self.help() {
+            write!(f, "\n    help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Advice {
+    /// The advice about the tasks that were spawned at a line.
+    #[must_use]
+    pub fn site(&self, file: &str, line: u32) -> Option<&SiteAdvice> {
+        self.sites
+            .iter()
+            .find(|site| site.location.line() == line && site.location.file() == file)
+    }
+
+    /// The sites with a verdict, what used most time first.
+    fn with(&self, is_wanted: impl Fn(Verdict) -> bool) -> impl Iterator<Item = &SiteAdvice> {
+        self.sites
+            .iter()
+            .filter(move |site| is_wanted(site.verdict))
+    }
+
+    fn rest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quiet: Vec<_> = self.with(|verdict| verdict == Verdict::Quiet).collect();
+        if !quiet.is_empty() {
+            let share = quiet.iter().map(|site| site.share).sum();
+            let count = quiet.len();
+            let places = if count == 1 { "place" } else { "places" };
+            write!(
+                f,
+                "\n  {count} more {places}, {} of worker time together, did no I/O themselves",
+                Percent(share)
+            )?;
+        }
+        let computing = self.with(|verdict| verdict == Verdict::Computes);
+        let computing: Duration = computing.map(|site| site.busy).sum();
+        if !computing.is_zero() {
+            let part = computing.as_secs_f64() / self.busy.as_secs_f64();
+            write!(
+                f,
+                "\n  in all, {} of the time in which anything ran went into computation",
+                Percent(part)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let busy = self.busy.as_secs_f64() / self.worker_time.as_secs_f64().max(1e-9);
+        write!(
+            f,
+            "advice: over {}, workers ran something {} of the time ({} looks, one each {} or \
+             sooner)",
+            Brief(self.elapsed),
+            Percent(busy),
+            Count(self.looks),
+            Brief(self.resolution),
+        )?;
+        if !self.is_enough {
+            f.write_str("\n  that is too little to say what they do")?;
+        }
+        let changes = self.with(Verdict::asks_for_change);
+        let fine = self.with(|verdict| verdict == Verdict::Fine);
+        for site in changes.chain(fine).take(LINES_MAX) {
+            write!(f, "\n  {site}")?;
+        }
+        let count = self
+            .with(|verdict| verdict.asks_for_change() || verdict == Verdict::Fine)
+            .count();
+        if count > LINES_MAX {
+            write!(f, "\n  {} more places are not listed", count - LINES_MAX)?;
+        }
+        self.rest(f)
+    }
+}
+
+/// A time in two digits or three.
+struct Brief(Duration);
+
+impl fmt::Display for Brief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        match seconds {
+            _ if seconds >= 10.0 => write!(f, "{seconds:.0} s"),
+            _ if seconds >= 1.0 => write!(f, "{seconds:.1} s"),
+            _ if seconds >= 0.01 => write!(f, "{:.0} ms", seconds * 1e3),
+            _ if seconds >= 0.001 => write!(f, "{:.1} ms", seconds * 1e3),
+            _ => write!(f, "{:.0} µs", seconds * 1e6),
+        }
+    }
+}
+
+struct Percent(f64);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = self.0 * 100.0;
+        match percent {
+            _ if percent >= 9.95 => write!(f, "{percent:.0} %"),
+            _ if percent >= 0.05 || percent == 0.0 => write!(f, "{percent:.1} %"),
+            _ => f.write_str("below 0.1 %"),
+        }
+    }
+}
+
+/// A number with its thousands set apart.
+struct Count(u64);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index) % 3 == 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Brief, Count, Percent};
+
+    #[test]
+    fn numbers_are_short() {
+        let text = |micros| Brief(Duration::from_micros(micros)).to_string();
+        let texts = [7, 2_000, 45_600, 1_830_000, 12_300_000].map(text);
+        assert_eq!(texts, ["7 µs", "2.0 ms", "46 ms", "1.8 s", "12 s"]);
+        let texts = [0, 999, 1_000, 12_345_678].map(|count| Count(count).to_string());
+        assert_eq!(texts, ["0", "999", "1,000", "12,345,678"]);
+        let texts = [0.0, 0.0001, 0.034, 0.71].map(|part| Percent(part).to_string());
+        assert_eq!(texts, ["0.0 %", "below 0.1 %", "3.4 %", "71 %"]);
+    }
+}
