@@ -171,9 +171,11 @@ impl Engine {
 
     fn choose_period(&mut self, entries: &[Arc<Entry>]) {
         let budgets = entries.iter().map(|entry| entry.settings.budget);
+        // Without any the guard falls asleep soon: while it dozes, nobody's
+        // call reaches it.
         let period = budgets
             .min()
-            .map_or(PERIOD_MAX, |budget| budget / LOOKS_PER_BUDGET);
+            .map_or(PERIOD_MIN, |budget| budget / LOOKS_PER_BUDGET);
         self.period = period.clamp(PERIOD_MIN, PERIOD_MAX);
     }
 

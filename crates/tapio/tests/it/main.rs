@@ -3,6 +3,7 @@
 mod support;
 
 mod guard_pinned;
+mod guard_advice;
 mod guard_rescue;
 mod guard_stall;
 

@@ -12,6 +12,9 @@
 //! - `storm`: tasks that block, again and again, and what must not suffer
 
 mod capture;
+//! - `advice`: what the guard makes of a whole program
+
+mod advice;
 mod drops;
 mod idle;
 mod leaks;
