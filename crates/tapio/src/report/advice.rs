@@ -142,12 +142,17 @@ impl SiteAdvice {
         } else {
             "tasks spawned at"
         };
-        write!(f, "{whose} {} used {}", self.location, Brief(self.busy))?;
-        write!(f, ", {} of worker time", Percent(self.share))?;
-        if self.longest_poll.is_zero() {
-            write!(f, ", no poll seen to last {}", Brief(self.resolution * 2))?;
+        write!(f, "{whose} {} used ", self.location)?;
+        if self.samples == 0 {
+            f.write_str("too little time to be met")?;
         } else {
-            write!(f, ", longest poll {}", Brief(self.longest_poll))?;
+            let share = Percent(self.share);
+            write!(f, "{}, {share} of worker time", Brief(self.busy))?;
+            if self.longest_poll.is_zero() {
+                write!(f, ", no poll seen to last {}", Brief(self.resolution * 2))?;
+            } else {
+                write!(f, ", longest poll {}", Brief(self.longest_poll))?;
+            }
         }
         match self.io {
             0 => f.write_str(", no I/O")?,
@@ -273,7 +278,7 @@ impl Advice {
             let part = computing.as_secs_f64() / self.busy.as_secs_f64();
             write!(
                 f,
-                "\n  in all, {} of the time in which anything ran went into computation",
+                "\n  in all, {} of the time in which tasks ran went into computation",
                 Percent(part)
             )?;
         }
@@ -286,7 +291,7 @@ impl fmt::Display for Advice {
         let busy = self.busy.as_secs_f64() / self.worker_time.as_secs_f64().max(1e-9);
         write!(
             f,
-            "advice: over {}, workers ran something {} of the time ({} looks, one each {} or \
+            "advice: over {}, workers ran tasks {} of the time ({} looks, one each {} or \
              sooner)",
             Brief(self.elapsed),
             Percent(busy),

@@ -160,14 +160,14 @@ fn the_advice_says_first_what_to_change() {
     let advice: Advice = advise(&TOTALS, &records, vec![]);
     let (pi, proxy) = (pi.0, proxy.0);
     let expected = format!(
-        "advice: over 10 s, workers ran something 45 % of the time (10,000 looks, one each \
+        "advice: over 10 s, workers ran tasks 45 % of the time (10,000 looks, one each \
          2.0 ms or sooner)\n  tasks spawned at {pi} used 7.1 s, 36 % of worker time, longest poll \
          830 ms, no I/O: this is computation, which async makes no faster\n    help: compute with \
          tapio::cpu::spawn, on all cores and out of the way of I/O, or give way between steps \
          with tapio::task::yield_now().await, which is no faster but lets others run\n  fine: \
          tasks spawned at {proxy} used 1.0 s, 5.0 % of worker time, no poll seen to last 4.0 ms, \
          31,000 I/O operations, 3,100 a second\n  1 more place, 0.5 % of worker time together, \
-         did no I/O themselves\n  in all, 79 % of the time in which anything ran went into \
+         did no I/O themselves\n  in all, 79 % of the time in which tasks ran went into \
          computation"
     );
     assert_eq!(advice.to_string(), expected);
