@@ -30,7 +30,7 @@ async fn compute_for(time: Duration) -> String {
     let begin = Instant::now();
     let mut count = 100;
     let mut digits = String::new();
-    while begin.elapsed() < time {
+    while begin.elapsed() < time || !guard::advice().is_enough {
         digits = digits_of_pi(count);
         // It gives way between steps, which lets others run and makes nothing
         // faster.

@@ -49,8 +49,8 @@ pub struct SiteAdvice {
     pub samples: u64,
     /// Polls that were met; shorter ones more seldom than they ran.
     pub polls: u64,
-    /// The longest time between two looks that met the same poll; zero if
-    /// none was met twice.
+    /// The longest time between two looks that met the same poll, without
+    /// what it waited for a CPU; zero if none was met twice.
     pub longest_poll: Duration,
     /// The part of long polls that was spent waiting in the kernel, from 0 to
     /// 1.
@@ -92,8 +92,8 @@ pub enum Verdict {
     Blocks,
     /// Its tasks wait for one lock more than they run.
     WaitsForLock,
-    /// It uses little time, but some of its polls are long, and others wait
-    /// for them.
+    /// It does I/O or uses little time, but some of its polls are long, and
+    /// others wait for them.
     LongPolls,
     /// It does I/O and gives way: what async is for.
     Fine,
@@ -187,7 +187,7 @@ impl SiteAdvice {
                 ": it blocks, {} of its long polls was waiting in the kernel",
                 Percent(self.blocked)
             ),
-            Verdict::LongPolls => f.write_str(": little time, but others wait for a poll so long"),
+            Verdict::LongPolls => f.write_str(": others wait for a poll so long"),
             _ => Ok(()),
         }
     }
@@ -352,7 +352,7 @@ impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = self.0.to_string();
         for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index) % 3 == 0 {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
                 f.write_str(",")?;
             }
             write!(f, "{digit}")?;

@@ -20,6 +20,8 @@ struct Poll {
     lasted: Duration,
     /// How long it had lasted when its thread's CPU time was read, and that.
     cpu_then: Option<(Duration, Duration)>,
+    /// Of what it lasted, for how long its thread only waited for a CPU.
+    starved: Duration,
 }
 
 /// What one look has added to what is known of a place.
@@ -28,7 +30,8 @@ pub(super) struct Glimpse {
     pub(super) running: Running,
     /// Whether this is the first look at that poll.
     pub(super) is_new: bool,
-    /// How long that poll has been seen to go on.
+    /// How long that poll has been seen to go on, without what it waited for a
+    /// CPU: that is not its doing.
     pub(super) lasted: Duration,
     /// For how long, in this look, it was found out what a long poll did.
     pub(super) judged: Duration,
@@ -37,9 +40,15 @@ pub(super) struct Glimpse {
 }
 
 impl Gaze {
-    /// Looks at a thread, `passed` after the last look; `None` when it runs
-    /// nothing.
-    pub(super) fn look(&mut self, entry: &Entry, passed: Duration) -> Option<Glimpse> {
+    /// Looks at a thread, `passed` after the last look, where `period` was
+    /// meant; `None` when it runs nothing. Takes what it reads from
+    /// `reads_left`.
+    pub(super) fn look(
+        &mut self,
+        entry: &Entry,
+        (passed, period): (Duration, Duration),
+        reads_left: &mut u32,
+    ) -> Option<Glimpse> {
         let seen = entry.post.look();
         let running = seen.running();
         let mut glimpse = Glimpse {
@@ -52,11 +61,17 @@ impl Gaze {
         match &mut self.poll {
             Some(poll) if poll.seen == seen && running != Running::NOTHING => {
                 poll.looks += 1;
+                if poll.looks == 2 {
+                    // What kept the guard has kept the poll as well: of this
+                    // first part it is not known what it did.
+                    poll.starved = passed.saturating_sub(period);
+                }
                 poll.lasted += passed;
-                glimpse.lasted = poll.lasted;
-                if is_judged_at(poll.looks) {
+                if is_judged_at(poll.looks) && *reads_left > 0 {
+                    *reads_left -= 1;
                     poll.judge(entry.target.tid(), &mut glimpse);
                 }
+                glimpse.lasted = poll.known();
             }
             _ if running == Running::NOTHING => {
                 self.poll = None;
@@ -69,6 +84,7 @@ impl Gaze {
                     looks: 1,
                     lasted: Duration::ZERO,
                     cpu_then: None,
+                    starved: Duration::ZERO,
                 });
             }
         }
@@ -87,17 +103,47 @@ impl Poll {
             let judged = self.lasted - lasted;
             let waited = judged.saturating_sub(times.cpu.saturating_sub(cpu));
             glimpse.judged = judged;
-            // Else it computed, or waited for a CPU, which is not its doing.
-            if waited > judged / 2 && matches!(state_of(tid), ThreadState::Blocked { .. }) {
+            if waited <= judged / 4 {
+                return;
+            }
+            if matches!(state_of(tid), ThreadState::Blocked { .. }) {
                 glimpse.blocked = waited;
+            } else {
+                self.starved += waited;
             }
         }
+    }
+
+    /// How long it has lasted, as far as it is known what it did.
+    fn known(&self) -> Duration {
+        let judged = self.cpu_then.map_or(Duration::ZERO, |(lasted, _)| lasted);
+        judged.saturating_sub(self.starved)
     }
 }
 
 /// The looks at a poll at which its thread's CPU time is read, a file each:
-/// the second, third, fifth, ninth and so on, so that a poll that lasts for an
-/// hour costs no more than twenty of them.
+/// all at first, then one in so many that the rest is an eighth at the most,
+/// and a poll that lasts for an hour costs no more than two hundred of them.
 fn is_judged_at(looks: u32) -> bool {
-    looks >= 2 && (looks - 1).is_power_of_two()
+    let step = (looks.next_power_of_two() / 16).max(1);
+    looks >= 2 && looks.is_multiple_of(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_judged_at;
+
+    #[test]
+    fn long_polls_are_judged_seldom_and_never_long_ago() {
+        let mut last = 2;
+        let mut count = 0;
+        for looks in 2..2_000_000 {
+            if is_judged_at(looks) {
+                last = looks;
+                count += 1;
+            }
+            assert!(looks - last <= looks / 8, "{looks} after {last}");
+        }
+        assert!(count < 200, "{count}");
+    }
 }

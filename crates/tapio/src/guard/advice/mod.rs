@@ -29,6 +29,10 @@ pub(super) use self::gaze::Gaze;
 /// that is stopped for an hour does not run its tasks for an hour.
 const PASSED_MAX: Duration = Duration::from_millis(100);
 
+/// Threads whose CPU time is read in one round: a thousand that are stuck at
+/// once are not to keep the guard from its next look.
+const READS_MAX: u32 = 32;
+
 /// Whoever ends a watch or asks for advice has it for a moment, with none of
 /// the guard's other locks held and no foreign code run.
 static LEDGER: Mutex<Ledger> = Mutex::new(Ledger::new());
@@ -90,9 +94,12 @@ pub(super) fn say_if_asked() {
 /// in `period` at the latest.
 pub(super) fn sample(entries: &[Arc<Entry>], passed: Duration, period: Duration) {
     let passed = passed.min(PASSED_MAX);
+    let mut reads_left = READS_MAX;
     for entry in entries {
         // Before the lock: it may read a file.
-        let glimpse = entry.gaze.lock().look(entry, passed);
+        let mut gaze = entry.gaze.lock();
+        let glimpse = gaze.look(entry, (passed, period), &mut reads_left);
+        drop(gaze);
         LEDGER.lock().add(entry, glimpse, passed);
     }
     if !entries.is_empty() {
