@@ -14,6 +14,8 @@ use crate::post::{Running, RunningCell};
 /// places than find one counts the rest as nobody's.
 const LINES_BITS: u32 = 8;
 const LINES: usize = 1 << LINES_BITS;
+/// The line of what is no place's or found no line; its key stays `NOTHING`.
+const NOBODYS: usize = 0;
 /// Lines that are looked at for one place.
 const PROBES_MAX: usize = 16;
 
@@ -32,14 +34,13 @@ pub(crate) struct Counts {
 pub(crate) struct Tally {
     /// Made by the first count: most threads in a `block_on` do no I/O.
     lines: OnceLock<Box<[Line; LINES]>>,
-    nobodys: Line,
 }
 
 /// The counts for one place. Relaxed, all: the thread is the only writer, and
 /// readers want only the numbers.
 #[derive(Debug)]
 struct Line {
-    /// `NOTHING` for a line that is free.
+    /// `NOTHING` for a line that is free, and for nobody's.
     key: RunningCell,
     io: AtomicU64,
     offloads: AtomicU64,
@@ -49,7 +50,6 @@ impl Tally {
     pub(crate) fn new() -> Tally {
         Tally {
             lines: OnceLock::new(),
-            nobodys: Line::new(),
         }
     }
 
@@ -68,25 +68,12 @@ impl Tally {
 
     #[inline]
     fn line(&self, running: Running) -> &Line {
-        if running.location().is_none() {
-            return &self.nobodys;
-        }
         let lines = self.lines.get_or_init(new_lines);
-        // Fibonacci hashing: addresses differ in their middle bits.
-        let hash = running.word().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let start = (hash >> (u64::BITS - LINES_BITS)) as usize;
-        for probe in 0..PROBES_MAX {
-            let line = &lines[(start + probe) % LINES];
-            let key = line.key.get();
-            if key == running {
-                return line;
-            }
-            if key == Running::NOTHING {
-                line.key.set(running);
-                return line;
-            }
+        let start = start_of(running);
+        if lines[start].key.get() == running {
+            return &lines[start];
         }
-        &self.nobodys
+        find(lines, running, start)
     }
 
     /// What was counted so far, by what ran; `NOTHING` stands for what found
@@ -104,8 +91,7 @@ impl Tally {
     }
 
     fn all_lines(&self) -> impl Iterator<Item = &Line> {
-        let lines = self.lines.get().into_iter().flat_map(|lines| lines.iter());
-        lines.chain([&self.nobodys])
+        self.lines.get().into_iter().flat_map(|lines| lines.iter())
     }
 }
 
@@ -139,6 +125,33 @@ impl Counts {
             offloads: self.offloads.saturating_sub(before.offloads),
         }
     }
+}
+
+/// Where the search for a place's line begins. By Fibonacci hashing, since
+/// addresses differ in their middle bits; `NOTHING` begins at `NOBODYS`.
+#[inline]
+fn start_of(running: Running) -> usize {
+    let hash = running.word().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (hash >> (u64::BITS - LINES_BITS)) as usize
+}
+
+/// The line of a place that is not at the start of its search, or has none
+/// yet.
+#[cold]
+fn find(lines: &[Line; LINES], running: Running, start: usize) -> &Line {
+    if running.location().is_some() {
+        let probes = (start..start + PROBES_MAX).map(|index| index % LINES);
+        for line in probes.filter(|&index| index != NOBODYS) {
+            let line = &lines[line];
+            if line.key.get() == Running::NOTHING {
+                line.key.set(running);
+            }
+            if line.key.get() == running {
+                return line;
+            }
+        }
+    }
+    &lines[NOBODYS]
 }
 
 #[cold]
