@@ -10,11 +10,10 @@
 //! - `capture`: the guard's signal beside a program's own
 //! - `stop`: a server that is gone is gone
 //! - `storm`: tasks that block, again and again, and what must not suffer
-
-mod capture;
 //! - `advice`: what the guard makes of a whole program
 
 mod advice;
+mod capture;
 mod drops;
 mod idle;
 mod leaks;
