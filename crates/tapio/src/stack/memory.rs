@@ -9,7 +9,7 @@
 /// Usable in a signal handler: it makes one system call. Other threads may be
 /// writing there; what is read then is what was there, or will be.
 pub(crate) fn read(address: u64, words: &mut [u64]) -> Result<usize, i32> {
-    let count = words.len() * size_of::<u64>();
+    let count = size_of_val(words);
     // SAFETY: the words are borrowed for it, and any bytes make a word.
     let read = unsafe { copy(address, words.as_mut_ptr().cast(), count) };
     read.map(|count| count / size_of::<u64>())

@@ -94,7 +94,7 @@ impl Unwinder {
 }
 
 fn why_it_ends(raw: &RawStack, error: Error) -> String {
-    let copied = raw.words.len() * size_of::<u64>();
+    let copied = size_of_val(&*raw.words);
     let copied_end = raw.registers.sp.saturating_add(copied as u64);
     match error {
         Error::CouldNotReadStack(address) if raw.is_cut && address >= copied_end => {
