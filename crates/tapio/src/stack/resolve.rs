@@ -76,9 +76,20 @@ impl Resolver {
                  \"line-tables-only\" in its profile in Cargo.toml",
             );
         }
-        let mut users = own.filter(|frame| frame.origin == Origin::User).peekable();
-        users.peek()?;
-        users.all(|frame| frame.line.is_none()).then_some(
+        // Without lines a user's function that was inlined into the runtime's
+        // cannot be seen; of the standard library there may be lines all the
+        // same.
+        let has_line = |frame: &Frame| frame.line.is_some();
+        let mut users = own
+            .clone()
+            .filter(|frame| frame.origin == Origin::User)
+            .peekable();
+        let is_lacking = if users.peek().is_some() {
+            !users.any(has_line)
+        } else {
+            !own.any(has_line)
+        };
+        is_lacking.then_some(
             "no line tables: set debug = \"line-tables-only\" in the program's profile in \
              Cargo.toml",
         )
