@@ -75,7 +75,6 @@ pub(crate) fn name_of(id: Id) -> Option<Arc<str>> {
 pub(crate) struct NameGuard(Id);
 
 impl NameGuard {
-    #[expect(dead_code, reason = "for the task builder")]
     pub(crate) fn new(id: Id, name: &str) -> NameGuard {
         NAMES.lock().insert(id, name.into());
         NameGuard(id)

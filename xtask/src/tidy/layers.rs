@@ -98,7 +98,7 @@ const TAPIO_MODULES: &[Row] = &[
         "cell",
         &["context", "coop", "report", "sync_facade", "task_id"],
     ),
-    ("blocking", &["cell", "report", "threads"]),
+    ("blocking", &["cell", "guard", "report", "threads"]),
     ("compat", &["threads"]),
     (
         "scheduler",

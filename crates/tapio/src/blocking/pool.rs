@@ -3,13 +3,18 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use slab::Slab;
 
-use crate::cell::{Notified, Schedule, TaskRef};
+use crate::cell::Notified;
+use crate::guard::Counters;
+use crate::report::{LimitHit, Report};
 use crate::threads;
 
 /// Wraps the life of a thread, which it is given to call once.
@@ -22,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) threads_max: usize,
     pub(crate) keep_alive: Duration,
     pub(crate) thread_body: Arc<ThreadBody>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 #[derive(Clone)]
@@ -51,6 +57,8 @@ struct State {
     /// Threads that have not ended: those that serve, those about to end, and
     /// those that run something of their own, the workers.
     alive: usize,
+    /// The calls that threads run, by where they were spawned.
+    running: Slab<&'static Location<'static>>,
     is_shut_down: bool,
     /// Whether the limit was hit and said so.
     has_reported_limit: bool,
@@ -70,25 +78,6 @@ struct Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         self.pool.end_thread(self.has_served);
-    }
-}
-
-/// Blocking tasks are queued once and never woken.
-pub(crate) struct NoSchedule;
-
-impl Schedule for NoSchedule {
-    type Door = ();
-
-    fn door(&self) {}
-
-    fn schedule((): (), task: Notified) {
-        // Only an abort of a task that waits in line comes here; its
-        // notification is in the queue already, so this cannot be another.
-        drop(task);
-    }
-
-    fn release(&self, _: &TaskRef) -> Option<TaskRef> {
-        None
     }
 }
 
@@ -125,10 +114,9 @@ impl Pool {
             return Ok(());
         }
         if state.threads == self.0.config.threads_max {
-            if !std::mem::replace(&mut state.has_reported_limit, true) {
-                let max = self.0.config.threads_max;
-                tracing::warn!("max_blocking_threads ({max}) reached: blocking calls wait in line");
-            }
+            let is_first = !std::mem::replace(&mut state.has_reported_limit, true);
+            drop(state);
+            self.hit_limit(is_first);
             return Ok(());
         }
         match self.start_thread() {
@@ -149,6 +137,24 @@ impl Pool {
                 }
                 Err(Refused::NoThread(error))
             }
+        }
+    }
+
+    /// A call waits in line since there may be no more threads.
+    #[cold]
+    fn hit_limit(&self, is_first: bool) {
+        let config = &self.0.config;
+        // Relaxed: a figure, which orders nothing.
+        config
+            .counters
+            .blocking_limit_hits
+            .fetch_add(1, Ordering::Relaxed);
+        if is_first {
+            let consequence = "blocking calls wait in line; said once, counted in \
+                               RuntimeMetrics::num_blocking_limit_hits\n  help: calls that take \
+                               long belong on threads of their own; else raise the limit";
+            let limit = LimitHit::new("max_blocking_threads", config.threads_max, consequence);
+            Report::Limit(limit).deliver();
         }
     }
 
@@ -197,10 +203,12 @@ impl Pool {
         state.starting -= 1;
         loop {
             while let Some(task) = state.queue.pop_front() {
+                let running = state.running.insert(task.spawned_at());
                 drop(state);
                 let again = task.run();
                 debug_assert!(again.is_none(), "a blocking call is polled once");
                 state = self.0.state.lock();
+                state.running.remove(running);
             }
             if state.is_shut_down {
                 state.threads -= 1;
@@ -301,6 +309,18 @@ impl Pool {
     pub(crate) fn counts(&self) -> (usize, usize) {
         let state = self.0.state.lock();
         (state.threads, state.queue.len())
+    }
+}
+
+impl Pool {
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.0.config.counters
+    }
+
+    /// The calls that threads run at this moment, by where they were spawned.
+    pub(crate) fn running_calls(&self) -> Vec<&'static Location<'static>> {
+        let state = self.0.state.lock();
+        state.running.iter().map(|(_, at)| *at).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 
+use crate::report;
 use crate::task_id::Id;
 
 /// A task was aborted or panicked.
@@ -22,6 +23,8 @@ enum Cause {
 /// value, except for the message, which is copied out beforehand.
 struct SyncPayload {
     message: Option<String>,
+    /// Where it was, if that is known.
+    place: Option<String>,
     payload: parking_lot::Mutex<Box<dyn Any + Send + 'static>>,
 }
 
@@ -34,15 +37,11 @@ impl JoinError {
     }
 
     pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send + 'static>) -> JoinError {
-        let message = payload.downcast_ref::<String>().cloned().or_else(|| {
-            payload
-                .downcast_ref::<&'static str>()
-                .map(|text| (*text).into())
-        });
         JoinError {
             id,
             cause: Cause::Panic(Box::new(SyncPayload {
-                message,
+                message: report::message_of(&*payload),
+                place: report::take_panic_place(&*payload),
                 payload: parking_lot::Mutex::new(payload),
             })),
         }
@@ -79,6 +78,22 @@ impl JoinError {
         match self.cause {
             Cause::Panic(held) => Ok(held.payload.into_inner()),
             Cause::Cancelled => Err(self),
+        }
+    }
+
+    /// What the panic said, if it was one and said something.
+    pub(super) fn message(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Panic(held) => held.message.as_deref(),
+            Cause::Cancelled => None,
+        }
+    }
+
+    /// Where the panic was, if it was one and that is known.
+    pub(super) fn place(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Panic(held) => held.place.as_deref(),
+            Cause::Cancelled => None,
         }
     }
 

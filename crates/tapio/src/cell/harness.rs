@@ -7,6 +7,7 @@
 
 #![expect(unsafe_code, reason = "untyped references are given their types back")]
 
+use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
@@ -15,21 +16,23 @@ use std::task::{Context, Poll};
 use super::error::JoinError;
 use super::layout::{Cell, Header, Schedule};
 use super::state::{Completed, EndPoll, StartPoll};
+use super::unobserved::{Found, ShowError};
 use super::waker::borrowed_waker;
 use super::{Notified, TaskRef};
 use crate::context;
+use crate::report::TaskInfo;
 
 /// The cell behind a header.
 ///
 /// # Safety
 /// The module's contract.
-unsafe fn cell<'a, F: Future, S>(header: NonNull<Header>) -> &'a Cell<F, S> {
+unsafe fn cell<'a, F: Future + 'static, S>(header: NonNull<Header>) -> &'a Cell<F, S> {
     // SAFETY: the contract: right types, alive. All mutation goes through the
     // `UnsafeCell`s inside, by the rules in `layout.rs`.
     unsafe { header.cast::<Cell<F, S>>().as_ref() }
 }
 
-pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> bool {
+pub(super) unsafe fn poll<F: Future + 'static, S: Schedule>(header: NonNull<Header>) -> bool {
     // SAFETY: the module's contract.
     let cell = unsafe { cell::<F, S>(header) };
     let state = &cell.header().state;
@@ -71,7 +74,7 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> bo
             }
         },
         Ok(Poll::Ready(output)) => Ok(output),
-        Err(payload) => Err(JoinError::panic(cell.header().id, payload)),
+        Err(payload) => Err(panicked(cell, payload)),
     };
     // A future whose drop panics loses its output: that panic is the result.
     let ended = catch_unwind(AssertUnwindSafe(|| {
@@ -79,11 +82,23 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> bo
         unsafe { cell.clear() };
         output
     }));
-    let output = ended.unwrap_or_else(|payload| Err(JoinError::panic(cell.header().id, payload)));
+    let output = ended.unwrap_or_else(|payload| Err(panicked(cell, payload)));
     // SAFETY: as above; the stage is empty, so nothing is dropped here.
     unsafe { cell.store(output) };
     complete(cell, header);
     false
+}
+
+/// A poll panicked: tells the scheduler, which may end everything else.
+#[cold]
+fn panicked<F: Future + 'static, S: Schedule>(
+    cell: &Cell<F, S>,
+    payload: Box<dyn Any + Send>,
+) -> JoinError {
+    // First, while the place of the panic is known.
+    let error = JoinError::panic(cell.header().id, payload);
+    cell.scheduler.poll_panicked();
+    error
 }
 
 /// Polls the future. One that panics is dropped while the panic unwinds, so
@@ -91,13 +106,13 @@ pub(super) unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> bo
 ///
 /// # Safety
 /// The caller holds RUNNING, and the future was not dropped.
-unsafe fn poll_or_drop<F: Future, S: Schedule>(
+unsafe fn poll_or_drop<F: Future + 'static, S: Schedule>(
     cell: &Cell<F, S>,
     cx: &mut Context<'_>,
 ) -> Poll<F::Output> {
-    struct Unwinding<'a, F: Future, S: Schedule>(Option<&'a Cell<F, S>>);
+    struct Unwinding<'a, F: Future + 'static, S: Schedule>(Option<&'a Cell<F, S>>);
 
-    impl<F: Future, S: Schedule> Drop for Unwinding<'_, F, S> {
+    impl<F: Future + 'static, S: Schedule> Drop for Unwinding<'_, F, S> {
         fn drop(&mut self) {
             if let Some(cell) = self.0 {
                 // SAFETY: the poll has ended and `RUNNING` is held still.
@@ -117,7 +132,7 @@ unsafe fn poll_or_drop<F: Future, S: Schedule>(
 ///
 /// # Safety
 /// The caller holds RUNNING.
-unsafe fn cancel<F: Future, S: Schedule>(cell: &Cell<F, S>) {
+unsafe fn cancel<F: Future + 'static, S: Schedule>(cell: &Cell<F, S>) {
     let id = cell.header().id;
     let _entered = context::enter_task(id.get(), cell.header().spawned_at);
     // SAFETY: passed on to the caller.
@@ -132,15 +147,14 @@ unsafe fn cancel<F: Future, S: Schedule>(cell: &Cell<F, S>) {
 
 /// The output is stored: tells the handle and gives up the running reference
 /// and the owning list's.
-fn complete<F: Future, S: Schedule>(cell: &Cell<F, S>, header: NonNull<Header>) {
+fn complete<F: Future + 'static, S: Schedule>(cell: &Cell<F, S>, header: NonNull<Header>) {
     let state = &cell.header().state;
     // Whatever a foreign waker or an output's drop does, the references are
     // given up below; its panic is of no task's making and ends here.
     let _ = catch_unwind(AssertUnwindSafe(|| match state.complete() {
         Completed::DropOutput => {
-            let _entered = context::enter_task(cell.header().id.get(), cell.header().spawned_at);
             // SAFETY: COMPLETE without interest leaves the stage to us.
-            unsafe { cell.clear() };
+            unsafe { drop_unread(cell, None) };
         }
         Completed::Nobody => {}
         Completed::WakeHandle => {
@@ -160,7 +174,7 @@ fn complete<F: Future, S: Schedule>(cell: &Cell<F, S>, header: NonNull<Header>) 
     }
 }
 
-pub(super) unsafe fn schedule<F: Future, S: Schedule>(header: NonNull<Header>) {
+pub(super) unsafe fn schedule<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     // SAFETY: the module's contract; the borrow of the cell ends here.
     let door = unsafe { cell::<F, S>(header) }.scheduler.door();
     // SAFETY: the notification's reference, counted by the caller, moves into
@@ -168,7 +182,10 @@ pub(super) unsafe fn schedule<F: Future, S: Schedule>(header: NonNull<Header>) {
     S::schedule(door, unsafe { Notified::from_raw(header) });
 }
 
-pub(super) unsafe fn read_output<F: Future, S: Schedule>(header: NonNull<Header>, out: *mut ()) {
+pub(super) unsafe fn read_output<F: Future + 'static, S: Schedule>(
+    header: NonNull<Header>,
+    out: *mut (),
+) {
     // SAFETY: the caller is the join handle of this task, so `out` points to
     // its `Option<Result<F::Output, JoinError>>`, and it saw COMPLETE, so the
     // stage is its own.
@@ -178,17 +195,57 @@ pub(super) unsafe fn read_output<F: Future, S: Schedule>(header: NonNull<Header>
     }
 }
 
-pub(super) unsafe fn drop_output<F: Future, S: Schedule>(header: NonNull<Header>) {
-    // SAFETY: the module's contract.
-    let cell = unsafe { cell::<F, S>(header) };
-    let _entered = context::enter_task(cell.header().id.get(), cell.header().spawned_at);
-    // SAFETY: the caller is the join handle and saw COMPLETE. A panic in the
-    // output's drop is contained: it would otherwise surface in whoever
-    // happened to drop a handle.
-    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { cell.clear() }));
+pub(super) unsafe fn drop_output<F: Future + 'static, S: Schedule>(
+    header: NonNull<Header>,
+    show: Option<ShowError>,
+) {
+    // SAFETY: the module's contract; the caller is the join handle and saw
+    // COMPLETE.
+    unsafe { drop_unread(cell::<F, S>(header), show) };
 }
 
-pub(super) unsafe fn shut_down<F: Future, S: Schedule>(header: NonNull<Header>) {
+/// Drops the output, if nobody has read it, and reports an error or a panic
+/// that is in it. Panics of foreign code end here: they would otherwise
+/// surface in whoever happened to drop a handle.
+///
+/// # Safety
+/// The task is complete, and the stage the caller's alone.
+#[inline]
+unsafe fn drop_unread<F: Future + 'static, S: Schedule>(
+    cell: &Cell<F, S>,
+    show: Option<ShowError>,
+) {
+    // SAFETY: passed on to the caller.
+    if unsafe { cell.is_trivial() } {
+        return;
+    }
+    let (id, at) = (cell.header().id, cell.header().spawned_at);
+    let _entered = context::enter_task(id.get(), at);
+    // SAFETY: passed on to the caller.
+    let found = catch_unwind(AssertUnwindSafe(|| unsafe { cell.look(show) }));
+    // SAFETY: as above.
+    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { cell.clear() }));
+    if let Ok(Some(found)) = found {
+        tell(cell, found, TaskInfo::new(id, at));
+    }
+}
+
+/// Counts and reports what was in an output that is gone.
+#[cold]
+fn tell<F: Future + 'static, S: Schedule>(cell: &Cell<F, S>, found: Found, task: TaskInfo) {
+    let told = catch_unwind(AssertUnwindSafe(|| {
+        if let Some(what) = found.counted() {
+            cell.scheduler.count_unobserved(what);
+        }
+        if let Some(report) = found.into_report(task) {
+            report.deliver();
+        }
+    }));
+    // A log that panics leaves nobody to tell.
+    drop(told);
+}
+
+pub(super) unsafe fn shut_down<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     // SAFETY: the module's contract.
     let cell = unsafe { cell::<F, S>(header) };
     if cell.header().state.start_shutdown() {

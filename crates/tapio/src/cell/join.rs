@@ -12,13 +12,17 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::error::JoinError;
 use super::raw::TaskRef;
+use super::unobserved::ShowError;
 use crate::coop;
 use crate::task_id::Id;
 
 /// A spawned task's result, as a future.
 ///
 /// Dropping the handle detaches the task: it goes on, and its result is
-/// dropped when it ends.
+/// dropped when it ends. A panic or an error that is lost this way is
+/// reported; [the guard's documentation](crate::guard#errors-that-nobody-looks-at)
+/// says which. [`JoinHandle::report_errors`] detaches a task as well, and has
+/// its error reported whatever its type.
 ///
 /// # Cancel safety
 /// Waiting for a handle by reference (`&mut handle`) loses nothing when
@@ -136,8 +140,16 @@ impl<T> Future for JoinHandle<T> {
     }
 }
 
-impl<T> Drop for JoinHandle<T> {
-    fn drop(&mut self) {
+impl<T> JoinHandle<T> {
+    /// Drops the handle; should the task be complete, `show` finds the error
+    /// in its output.
+    pub(super) fn drop_showing(self, show: ShowError) {
+        ManuallyDrop::new(self).drop_parts(Some(show));
+    }
+
+    /// To be called once, by whoever drops the handle.
+    #[inline]
+    fn drop_parts(&mut self, show: Option<ShowError>) {
         let header = self.task.header();
         if header.state.drop_fresh_handle() {
             // The reference went with the transition; the task may be gone.
@@ -146,7 +158,7 @@ impl<T> Drop for JoinHandle<T> {
         let dropped = header.state.drop_handle();
         if dropped.drop_output {
             // SAFETY: complete, so the output is ours, whether read or not.
-            unsafe { (header.vtable.drop_output)(self.task.as_raw()) };
+            unsafe { (header.vtable.drop_output)(self.task.as_raw(), show) };
         }
         if dropped.drop_waker {
             // SAFETY: the transition left the field to us.
@@ -157,6 +169,12 @@ impl<T> Drop for JoinHandle<T> {
         }
         // SAFETY: dropped once, here, and not used afterwards.
         unsafe { ManuallyDrop::drop(&mut self.task) };
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        self.drop_parts(None);
     }
 }
 

@@ -25,7 +25,9 @@ use std::task::{Context, Poll, Waker};
 use super::error::JoinError;
 use super::harness;
 use super::state::State;
+use super::unobserved::{self, Found, ShowError};
 use super::{Notified, TaskRef};
+use crate::report::Unobserved;
 use crate::sync_facade::UnsafeCell;
 use crate::task_id::Id;
 
@@ -44,6 +46,13 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     /// The task is complete: takes it off the list that owns it. Gives back
     /// the list's reference, if the list still had it.
     fn release(&self, task: &TaskRef) -> Option<TaskRef>;
+
+    /// A poll of a task panicked, whoever will look at that.
+    fn poll_panicked(&self) {}
+
+    /// A panic or an error is dropped and was looked at by nobody. No lock is
+    /// held.
+    fn count_unobserved(&self, what: Unobserved);
 }
 
 /// The part of a task that does not depend on its type.
@@ -67,7 +76,8 @@ pub(super) struct Vtable {
     pub(super) schedule: unsafe fn(NonNull<Header>),
     /// Moves the output out, into an `Option<Result<T, JoinError>>`.
     pub(super) read_output: unsafe fn(NonNull<Header>, *mut ()),
-    pub(super) drop_output: unsafe fn(NonNull<Header>),
+    /// Drops the output, if it was not read, and reports what it was.
+    pub(super) drop_output: unsafe fn(NonNull<Header>, Option<ShowError>),
     /// Ends the task at once if it is idle; consumes a reference.
     pub(super) shut_down: unsafe fn(NonNull<Header>),
     pub(super) join_waker: unsafe fn(NonNull<Header>) -> NonNull<UnsafeCell<Option<Waker>>>,
@@ -103,7 +113,7 @@ impl Header {
     }
 }
 
-impl<F: Future, S: Schedule> Cell<F, S> {
+impl<F: Future + 'static, S: Schedule> Cell<F, S> {
     const VTABLE: Vtable = Vtable {
         poll: harness::poll::<F, S>,
         schedule: harness::schedule::<F, S>,
@@ -190,6 +200,35 @@ impl<F: Future, S: Schedule> Cell<F, S> {
         // SAFETY: passed on to the caller. Assignment drops the old stage in
         // place, as pinning demands.
         unsafe { *self.stage.get() = Stage::Gone };
+    }
+
+    /// Whether dropping what is in the stage does nothing, and nobody could
+    /// have anything to say about it.
+    ///
+    /// # Safety
+    /// As for `store`.
+    #[inline]
+    pub(super) unsafe fn is_trivial(&self) -> bool {
+        // SAFETY: passed on to the caller.
+        match unsafe { &*self.stage.get() } {
+            Stage::Gone => true,
+            Stage::Output(Ok(_)) => {
+                !std::mem::needs_drop::<F::Output>() && !unobserved::is_result::<F::Output>()
+            }
+            Stage::Future(_) | Stage::Output(Err(_)) => false,
+        }
+    }
+
+    /// What is in the output, if it is there still. Calls foreign code.
+    ///
+    /// # Safety
+    /// As for `store`.
+    pub(super) unsafe fn look(&self, show: Option<ShowError>) -> Option<Found> {
+        // SAFETY: passed on to the caller.
+        match unsafe { &*self.stage.get() } {
+            Stage::Output(output) => unobserved::look(output, show, self.header.state.is_aborted()),
+            Stage::Future(_) | Stage::Gone => None,
+        }
     }
 
     /// Moves the output out.

@@ -158,6 +158,11 @@ impl Notified {
         self.0.into_raw()
     }
 
+    /// Where the task was spawned.
+    pub(crate) fn spawned_at(&self) -> &'static Location<'static> {
+        self.0.spawned_at()
+    }
+
     /// The reference by itself, without the right to run.
     pub(crate) fn into_task(self) -> TaskRef {
         self.0

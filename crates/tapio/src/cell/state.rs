@@ -310,6 +310,13 @@ impl State {
         self.join_view().0
     }
 
+    /// Whether it was told to end before it did.
+    pub(super) fn is_aborted(&self) -> bool {
+        // Relaxed: asked once it is complete, when the bit does not change
+        // any more, by whoever may look at the output, and so has acquired it.
+        self.0.load(Ordering::Relaxed) & CANCELLED != 0
+    }
+
     #[inline]
     pub(super) fn add_reference(&self) {
         // Relaxed: a new reference comes from one that the caller holds.

@@ -61,6 +61,13 @@ pub(crate) struct Watching {
     _post: PostGuard,
 }
 
+impl Watching {
+    /// Where the thread says what it runs.
+    pub(crate) fn post(&self) -> &Arc<Post> {
+        &self.entry.post
+    }
+}
+
 impl Drop for Watching {
     fn drop(&mut self) {
         advice::hand_in(&self.entry);

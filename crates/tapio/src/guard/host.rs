@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::report::Unobserved;
+
 /// How a runtime is watched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
@@ -13,7 +15,7 @@ pub(crate) struct Settings {
     pub(crate) signal: i32,
 }
 
-/// What the guard has counted of one runtime.
+/// What went wrong on one runtime, counted.
 #[derive(Debug)]
 pub(crate) struct Counters {
     /// Tells runtimes apart: the same stall in another one is news.
@@ -21,6 +23,21 @@ pub(crate) struct Counters {
     pub(crate) stalls: AtomicU64,
     pub(crate) starved: AtomicU64,
     pub(crate) rescues: AtomicU64,
+    pub(crate) unobserved_panics: AtomicU64,
+    pub(crate) unobserved_errors: AtomicU64,
+    /// Blocking calls that found all threads busy and no more allowed.
+    pub(crate) blocking_limit_hits: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn count_unobserved(&self, what: Unobserved) {
+        let count = match what {
+            Unobserved::Panic => &self.unobserved_panics,
+            Unobserved::Error => &self.unobserved_errors,
+        };
+        // Relaxed: a figure, which orders nothing.
+        count.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Default for Counters {
@@ -32,6 +49,9 @@ impl Default for Counters {
             stalls: AtomicU64::new(0),
             starved: AtomicU64::new(0),
             rescues: AtomicU64::new(0),
+            unobserved_panics: AtomicU64::new(0),
+            unobserved_errors: AtomicU64::new(0),
+            blocking_limit_hits: AtomicU64::new(0),
         }
     }
 }

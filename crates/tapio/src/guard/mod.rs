@@ -19,6 +19,50 @@
 //! what blocks, which wait mostly for one lock, and which are fine.
 //! `TAPIO_ADVICE=1` prints it when the last runtime ends.
 //!
+//! # Panics that nobody looks at
+//! A panic goes to the task's [`JoinHandle`](crate::task::JoinHandle). When
+//! that is dropped and nobody has awaited it, before or after the task's end,
+//! the panic is an [`UnobservedPanic`]: each is reported once, and counted in
+//! [`RuntimeMetrics::num_unobserved_panics`]. That holds for every kind of
+//! task: of [`spawn`](crate::spawn), `spawn_blocking` and `spawn_local`, in a
+//! [`JoinSet`](crate::task::JoinSet) (which keeps the handles), and for those
+//! that panic while their runtime ends. A task that was aborted has not
+//! panicked, unless its destructors did.
+//!
+//! # Errors that nobody looks at
+//! A task that returns a `Result` and whose handle is dropped unread loses its
+//! error. Stable Rust cannot look into every type, so what is seen depends on
+//! the result:
+//!
+//! | a task, detached by | whose result is | is reported |
+//! |---|---|---|
+//! | dropping the handle | no `Result`, or one with the error `Infallible` | never, at no cost |
+//! | dropping the handle | `Result<T, E>` of a known type, see below | if it is an error, with its text: the first 8 of a spawn site, then those whose number is a power of two |
+//! | dropping the handle | any other `Result` | once for each spawn site, by the name of the type, success or not |
+//! | [`report_errors`](crate::task::JoinHandle::report_errors) | `Result<T, E>` with `E: Display` | if it is an error, each, with its text |
+//! | awaiting the handle | any | never: the result is the caller's |
+//!
+//! Known types are those with `T` one of `()`, `bool`, `u64`, `usize`,
+//! `(u64, u64)`, `String`, `Vec<u8>`, and `E` one of [`std::io::Error`],
+//! `Box<dyn Error>` (also with `+ Send`, `+ Send + Sync`), `String`,
+//! `&'static str`, [`std::fmt::Error`], [`JoinError`](crate::task::JoinError).
+//! Their errors are counted in [`RuntimeMetrics::num_unobserved_errors`], each.
+//!
+//! An error of a task that was told to end before it did (`abort`, a dropped
+//! `JoinSet`, the end of its runtime) is nobody's loss and is not reported,
+//! while a panic is.
+//! A task whose errors do not matter should say so and return nothing:
+//! `spawn(async { let _ = work().await; })`.
+//!
+//! # Ends that take long
+//! When the deadline of
+//! [`shutdown_timeout`](crate::runtime::Runtime::shutdown_timeout) passes, and
+//! when dropping a runtime takes long, a [`ShutdownWaits`] lists the tasks and
+//! blocking calls that still run by the places at which they were spawned.
+//!
+//! [`RuntimeMetrics::num_unobserved_panics`]: crate::runtime::RuntimeMetrics::num_unobserved_panics
+//! [`RuntimeMetrics::num_unobserved_errors`]: crate::runtime::RuntimeMetrics::num_unobserved_errors
+//!
 // Reading order: `host` is what a watched thread's runtime offers; `entry`
 // lists watched threads; `eye` judges one of them; `engine` is the thread
 // that looks, at moments that `jitter` spreads; `reporter` is the thread that
@@ -34,8 +78,9 @@ mod reporter;
 
 pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
-    Advice, Culprit, LimitHit, LockWait, Report, Rescue, SiteAdvice, Stall, StallCause, StallEnded,
-    Subscription, TaskInfo, Verdict, on_report,
+    Advice, Culprit, LimitHit, LockWait, Report, Rescue, ShutdownWaits, SiteAdvice, Stall,
+    StallCause, StallEnded, Subscription, TaskInfo, UnobservedError, UnobservedPanic, Verdict,
+    note_panic_places, on_report,
 };
 
 pub use crate::stack::{Frame, Origin, Stack};

@@ -50,7 +50,9 @@ pub(crate) async fn resolve(target: Target) -> io::Result<Addrs> {
         Target::Many(addrs) => return Ok(Addrs::Many(addrs.into_iter())),
         Target::Name(name, port) => (name, port),
     };
-    spawn_blocking(move || look_up(&name, port)).await?
+    // In a tuple: a lookup that nobody waits for any more has no error to lose.
+    let (found,) = spawn_blocking(move || (look_up(&name, port),)).await?;
+    found
 }
 
 /// What `addr` stands for, before anything is looked up.

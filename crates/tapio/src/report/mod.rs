@@ -11,16 +11,27 @@
 mod advice;
 mod deliver;
 mod limit;
+mod place;
+mod shutdown;
+mod sites;
 mod stall;
 mod task;
+mod unobserved;
 
 use std::fmt;
 
 pub use self::advice::{Advice, LockWait, SiteAdvice, Verdict};
 pub use self::deliver::{Subscription, on_report};
 pub use self::limit::LimitHit;
+pub use self::place::note_panic_places;
+pub use self::shutdown::ShutdownWaits;
 pub use self::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
 pub use self::task::TaskInfo;
+pub use self::unobserved::{UnobservedError, UnobservedPanic};
+
+pub(crate) use self::place::{message_of, take_panic_place};
+pub(crate) use self::shutdown::by_site;
+pub(crate) use self::unobserved::Unobserved;
 
 /// One thing that went wrong, or is about to, and where.
 ///
@@ -34,10 +45,16 @@ pub enum Report {
     Advice(Advice),
     /// A limit was reached.
     Limit(LimitHit),
+    /// A runtime ends, and something on it does not.
+    Shutdown(ShutdownWaits),
     /// Something keeps a thread of a runtime.
     Stall(Stall),
     /// A stall is over.
     StallEnded(StallEnded),
+    /// An error that nobody looked at.
+    UnobservedError(UnobservedError),
+    /// A panic that nobody looked at.
+    UnobservedPanic(UnobservedPanic),
 }
 
 impl fmt::Display for Report {
@@ -45,8 +62,11 @@ impl fmt::Display for Report {
         match self {
             Report::Advice(advice) => advice.fmt(f),
             Report::Limit(limit) => limit.fmt(f),
+            Report::Shutdown(waits) => waits.fmt(f),
             Report::Stall(stall) => stall.fmt(f),
             Report::StallEnded(ended) => ended.fmt(f),
+            Report::UnobservedError(error) => error.fmt(f),
+            Report::UnobservedPanic(panic) => panic.fmt(f),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tapio_driver::{DriverKind, Options};
 
-use super::{Handle, Runtime};
+use super::{Handle, Runtime, UnhandledPanic};
 use crate::blocking::{self, Pool};
 use crate::capture;
 use crate::guard::{self, Lease, Settings};
@@ -57,6 +57,7 @@ pub struct Builder {
     stall_signal: Option<i32>,
     is_rescue_enabled: bool,
     substitutes_max: usize,
+    unhandled_panic: UnhandledPanic,
 }
 
 impl Builder {
@@ -93,6 +94,7 @@ impl Builder {
             stall_signal: None,
             is_rescue_enabled: flavor == Flavor::MultiThread,
             substitutes_max: SUBSTITUTES_MAX,
+            unhandled_panic: UnhandledPanic::Ignore,
         }
     }
 
@@ -299,6 +301,28 @@ impl Builder {
         self
     }
 
+    /// What a panic in a spawned task does to the runtime.
+    /// [`UnhandledPanic`] says what there is; by default it does nothing, and
+    /// the task's handle tells of it.
+    ///
+    /// # Examples
+    /// ```should_panic
+    /// use tapio::runtime::{Builder, UnhandledPanic};
+    ///
+    /// let runtime = Builder::new_multi_thread()
+    ///     .unhandled_panic(UnhandledPanic::ShutdownRuntime)
+    ///     .build()
+    ///     .unwrap();
+    /// runtime.block_on(async {
+    ///     tapio::spawn(async { panic!("boom") });
+    ///     std::future::pending::<()>().await
+    /// });
+    /// ```
+    pub fn unhandled_panic(&mut self, behavior: UnhandledPanic) -> &mut Self {
+        self.unhandled_panic = behavior;
+        self
+    }
+
     /// Builds the runtime.
     ///
     /// # Errors
@@ -336,6 +360,7 @@ impl Builder {
                 substitutes_max: self.substitutes_max,
                 guard,
                 is_rescue_enabled: self.is_rescue_enabled,
+                ends_on_panic: self.unhandled_panic == UnhandledPanic::ShutdownRuntime,
                 is_io_enabled: self.is_io_enabled,
                 is_time_enabled: self.is_time_enabled,
             },
@@ -381,6 +406,7 @@ impl Builder {
             stack_bytes: self.stack_bytes,
             threads_max: self.blocking_threads_max,
             keep_alive: self.keep_alive,
+            counters: Arc::default(),
             thread_body: Arc::new(move |body| {
                 // Every thread is inside its runtime.
                 let handle = shared.get().and_then(std::sync::Weak::upgrade);

@@ -3,15 +3,17 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::marker::PhantomData;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::pin::pin;
 use std::sync::{Arc, MutexGuard};
 
 use super::{RuntimeFlavor, RuntimeMetrics};
 use crate::blocking;
-use crate::cell::{JoinHandle, new_blocking_task};
+use crate::cell::{JoinHandle, Named, new_blocking_task};
 use crate::context::{self, Entered};
-use crate::scheduler::{self, Flavor, Shared};
+use crate::scheduler::{self, Flavor, Shared, UntilPanic};
 use crate::task_id::Id;
 use crate::thread_parker::ThreadParker;
 use crate::wheel::Wheel;
@@ -182,13 +184,54 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        context::note_offload();
-        let at = Location::caller();
-        let (task, handle) = new_blocking_task(f, blocking::NoSchedule, Id::next(), at);
-        if let Err(blocking::Refused::NoThread(error)) = self.shared.pool.submit(task) {
-            panic!("OS can't spawn worker thread: {error}");
+        match self.spawn_blocking_at(f, None, Location::caller()) {
+            Ok(handle) => handle,
+            Err(error) => panic!("OS can't spawn worker thread: {error}"),
+        }
+    }
+
+    /// As [`Handle::spawn`], for a task that has a name.
+    pub(crate) fn spawn_named<F>(
+        &self,
+        future: F,
+        name: &str,
+        at: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (handle, refused) = self.shared.spawn_named(future, name, at);
+        if let Some(task) = refused {
+            task.shut_down();
         }
         handle
+    }
+
+    /// As [`Handle::spawn_blocking`], for a call that may have a name.
+    pub(crate) fn spawn_blocking_at<F, R>(
+        &self,
+        f: F,
+        name: Option<&str>,
+        at: &'static Location<'static>,
+    ) -> io::Result<JoinHandle<R>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        context::note_offload();
+        let pool = &self.shared.pool;
+        let scheduler = blocking::NoSchedule::new(Arc::clone(pool.counters()));
+        let id = Id::next();
+        let (task, handle) = match name {
+            Some(name) => new_blocking_task(f, Named::new(scheduler, id, name), id, at),
+            None => new_blocking_task(f, scheduler, id, at),
+        };
+        match pool.submit(task) {
+            Err(blocking::Refused::NoThread(error)) => Err(error),
+            // Refused by a pool that ends: the handle tells.
+            Ok(()) | Err(blocking::Refused::ShutDown) => Ok(handle),
+        }
     }
 
     /// Runs a future on this thread, inside this runtime.
@@ -203,8 +246,17 @@ impl Handle {
         let _inside = enter_blocking();
         let _entered = self.enter();
         let _beside = self.shared.compat.enter();
+        self.block_on_parked(future, Location::caller())
+    }
+
+    /// Polls a future on this thread, which drives nothing else.
+    fn block_on_parked<F: Future>(&self, future: F, at: &'static Location<'static>) -> F::Output {
         let _watched = self.shared.watch_blocked();
-        ThreadParker::block_on(future, Location::caller())
+        if self.shared.ends_on_panic() {
+            let future = pin!(future);
+            return ThreadParker::block_on(UntilPanic::new(&self.shared, future), at);
+        }
+        ThreadParker::block_on(future, at)
     }
 
     /// How this runtime runs its tasks.
@@ -267,12 +319,14 @@ impl Handle {
         match self.shared.flavor() {
             Flavor::CurrentThread => {
                 let _pinned = context::set_pinned();
+                if self.shared.ends_on_panic() {
+                    let future = pin!(future);
+                    let until = UntilPanic::new(&self.shared, future);
+                    return scheduler::block_on_current(&self.shared, until, at);
+                }
                 scheduler::block_on_current(&self.shared, future, at)
             }
-            Flavor::MultiThread => {
-                let _watched = self.shared.watch_blocked();
-                ThreadParker::block_on(future, at)
-            }
+            Flavor::MultiThread => self.block_on_parked(future, at),
         }
     }
 }

@@ -71,6 +71,36 @@ impl RuntimeMetrics {
         self.handle.shared.counters.rescues.load(Ordering::Relaxed)
     }
 
+    /// How many blocking calls had to wait in line since
+    /// [`max_blocking_threads`](super::Builder::max_blocking_threads) allowed
+    /// no more threads.
+    #[must_use]
+    pub fn num_blocking_limit_hits(&self) -> u64 {
+        let counters = &self.handle.shared.counters;
+        counters.blocking_limit_hits.load(Ordering::Relaxed)
+    }
+
+    /// How many tasks and blocking calls panicked without anybody looking at
+    /// their handles. Tasks of a [`LocalSet`](crate::task::LocalSet) count
+    /// here if the thread was inside of this runtime when the handle, or the
+    /// task, went.
+    #[must_use]
+    pub fn num_unobserved_panics(&self) -> u64 {
+        let counters = &self.handle.shared.counters;
+        counters.unobserved_panics.load(Ordering::Relaxed)
+    }
+
+    /// How many tasks and blocking calls ended in an error without anybody
+    /// looking at their handles, as far as
+    /// [that can be seen](crate::guard#errors-that-nobody-looks-at), and how
+    /// many that were detached with
+    /// [`report_errors`](crate::task::JoinHandle::report_errors).
+    #[must_use]
+    pub fn num_unobserved_errors(&self) -> u64 {
+        let counters = &self.handle.shared.counters;
+        counters.unobserved_errors.load(Ordering::Relaxed)
+    }
+
     /// Which driver the workers talk to the kernel with.
     #[must_use]
     pub fn driver(&self) -> DriverKind {

@@ -6,6 +6,7 @@ mod id;
 mod metrics;
 #[expect(clippy::module_inception, reason = "the type that the module is about")]
 mod runtime;
+mod unhandled_panic;
 
 pub use tapio_driver::DriverKind;
 
@@ -14,6 +15,7 @@ pub use self::handle::{EnterGuard, Handle, TryCurrentError};
 pub use self::id::Id;
 pub use self::metrics::RuntimeMetrics;
 pub use self::runtime::Runtime;
+pub use self::unhandled_panic::UnhandledPanic;
 
 /// How a runtime runs its tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,13 +9,19 @@ use super::{Builder, EnterGuard, Handle, RuntimeMetrics};
 use crate::cell::JoinHandle;
 use crate::context::{self, Entered};
 use crate::guard::Lease;
+use crate::report::{Report, ShutdownWaits, by_site};
 use crate::scheduler::Flavor;
+
+/// After so long a wait in `drop` one report says who is waited for.
+const LONG: Duration = Duration::from_secs(5);
 
 /// A runtime: workers, timers, sockets.
 ///
 /// Dropping it ends its tasks at their next await point and waits for blocking
 /// calls that have begun; [`Runtime::shutdown_timeout`] waits for a bounded
-/// time.
+/// time. A wait of more than five seconds is reported once, with the places at
+/// which what is waited for was spawned
+/// ([`Report::Shutdown`](crate::guard::Report::Shutdown)).
 ///
 /// # Examples
 /// ```
@@ -97,12 +103,15 @@ impl Runtime {
     }
 
     /// Ends the runtime, waiting at most `limit` for tasks' polls and blocking
-    /// calls that have begun. What then still runs is left to itself.
+    /// calls that have begun. What then still runs is left to itself, and
+    /// reported by where it was spawned
+    /// ([`Report::Shutdown`](crate::guard::Report::Shutdown)).
     pub fn shutdown_timeout(mut self, limit: Duration) {
         self.patience = Some(limit);
     }
 
-    /// Ends the runtime without waiting.
+    /// Ends the runtime without waiting, and without a word on what still
+    /// runs.
     pub fn shutdown_background(self) {
         self.shutdown_timeout(Duration::ZERO);
     }
@@ -135,11 +144,35 @@ impl Drop for Runtime {
         } else {
             self.patience
         };
-        if shared.pool.shut_down(patience) {
-            shared.drain();
-        } else if patience != Some(Duration::ZERO) {
-            let (threads, _) = shared.pool.counts();
-            tracing::warn!("shutdown deadline passed: {threads} blocking calls still run");
+        let mut has_ended = shared.pool.shut_down(Some(patience.unwrap_or(LONG)));
+        if !has_ended && patience != Some(Duration::ZERO) {
+            self.report_wait(patience);
+            if patience.is_none() {
+                has_ended = shared.pool.shut_down(None);
+            }
+        }
+        if has_ended {
+            self.handle.shared.drain();
+        }
+    }
+}
+
+impl Runtime {
+    /// Says what is waited for still, or no more.
+    fn report_wait(&self, patience: Option<Duration>) {
+        let shared = &self.handle.shared;
+        let (tasks, others) = shared.running_tasks();
+        let waits = ShutdownWaits {
+            runtime: shared.name().map(Into::into),
+            waited: patience.unwrap_or(LONG),
+            is_deadline: patience.is_some(),
+            tasks: by_site(tasks),
+            blocking_calls: by_site(shared.pool.running_calls()),
+            others,
+        };
+        // It may have ended in this very moment.
+        if waits.has_any() {
+            Report::Shutdown(waits).deliver();
         }
     }
 }

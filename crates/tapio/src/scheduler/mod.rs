@@ -18,7 +18,8 @@
 //!
 //! Reading order: `worker` is the loop, on one screen; `shared` is what all
 //! have in common; `seat`, `slot`, `idle` are its parts; `current` drives a
-//! `current_thread` runtime; `handoff` relieves a worker.
+//! `current_thread` runtime; `handoff` relieves a worker; `posts` says what workers
+//! run; `unhandled` ends a runtime by a task's panic.
 
 mod current;
 mod gate;
@@ -27,15 +28,18 @@ mod here;
 mod idle;
 #[cfg(all(test, tapio_model))]
 mod model;
+mod posts;
 mod rescue;
 mod seat;
 mod shared;
 mod slot;
 mod ticket;
+mod unhandled;
 mod worker;
 
 pub(crate) use self::current::block_on_current;
 pub(crate) use self::handoff::block_in_place;
 pub(crate) use self::shared::{Config, Flavor, Hooks, Shared};
 pub(crate) use self::ticket::SEATS_MAX;
+pub(crate) use self::unhandled::UntilPanic;
 pub(crate) use self::worker::start_workers;

@@ -15,14 +15,17 @@ use super::gate::Gate;
 use super::handoff::Vacant;
 use super::here;
 use super::idle::Idle;
+use super::posts::Posts;
 use super::seat::Seat;
 use super::slot::Slot;
+use super::unhandled::Unhandled;
 use super::worker::Core;
 use crate::blocking::Pool;
-use crate::cell::{JoinHandle, Notified, OwnedTasks, Schedule, TaskRef, new_task};
+use crate::cell::{JoinHandle, Named, Notified, OwnedTasks, Schedule, TaskRef, new_task};
 use crate::compat::Compat;
 use crate::context;
 use crate::guard::{Counters, Settings};
+use crate::report::Unobserved;
 use crate::task_id::Id;
 
 /// How a runtime runs its tasks.
@@ -59,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) guard: Option<Settings>,
     /// Whether another thread takes a stuck worker's place.
     pub(crate) is_rescue_enabled: bool,
+    /// Whether a panic in a task ends the runtime.
+    pub(crate) ends_on_panic: bool,
     pub(crate) is_io_enabled: bool,
     pub(crate) is_time_enabled: bool,
 }
@@ -78,8 +83,10 @@ pub(crate) struct Shared {
     pub(super) vacant: Vacant,
     pub(super) current: super::current::CoreCell,
     pub(crate) pool: Pool,
-    /// What the guard counted here.
-    pub(crate) counters: Counters,
+    pub(super) posts: Posts,
+    pub(super) unhandled: Unhandled,
+    /// What went wrong here.
+    pub(crate) counters: Arc<Counters>,
     pub(crate) compat: Compat,
     is_stopping: AtomicBool,
     /// Workers meet here when they stop, so that every poll has ended before
@@ -114,8 +121,10 @@ impl Shared {
             owned: OwnedTasks::new(config.seats),
             vacant: Vacant::default(),
             current: super::current::CoreCell::default(),
+            posts: Posts::default(),
+            unhandled: Unhandled::default(),
+            counters: Arc::clone(pool.counters()),
             pool,
-            counters: Counters::default(),
             compat: Compat::start()?,
             is_stopping: AtomicBool::new(false),
             stopped: Gate::new(config.seats),
@@ -163,7 +172,31 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (owned, notified, handle) = new_task(future, Arc::clone(self), id, at);
+        self.enter(new_task(future, Arc::clone(self), id, at), id)
+    }
+
+    /// As `spawn`, for a task that has a name.
+    pub(crate) fn spawn_named<F>(
+        self: &Arc<Self>,
+        future: F,
+        name: &str,
+        at: &'static Location<'static>,
+    ) -> (JoinHandle<F::Output>, Option<TaskRef>)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let id = Id::next();
+        let scheduler = Named::new(Arc::clone(self), id, name);
+        self.enter(new_task(future, scheduler, id, at), id)
+    }
+
+    #[inline]
+    fn enter<T>(
+        self: &Arc<Self>,
+        (owned, notified, handle): (TaskRef, Notified, JoinHandle<T>),
+        id: Id,
+    ) -> (JoinHandle<T>, Option<TaskRef>) {
         let shard = here::with_worker(|worker| {
             worker
                 .filter(|worker| worker.belongs_to(self))
@@ -316,6 +349,14 @@ impl Shared {
         self.vacant.wake_all();
     }
 
+    /// Ends all tasks but those that run, which end with their polls, and
+    /// takes no more.
+    pub(super) fn close_owned(&self) {
+        for shard in 0..self.seats.len() {
+            self.owned.close(shard);
+        }
+    }
+
     /// Ends everything at one seat: its tasks, then its timers and driver.
     pub(super) fn close_tasks(&self, seat: u32) {
         self.owned.close(seat as usize);
@@ -388,6 +429,14 @@ impl Schedule for Arc<Shared> {
 
     fn release(&self, task: &TaskRef) -> Option<TaskRef> {
         self.owned.remove(task)
+    }
+
+    fn poll_panicked(&self) {
+        Shared::poll_panicked(self);
+    }
+
+    fn count_unobserved(&self, what: Unobserved) {
+        self.counters.count_unobserved(what);
     }
 }
 

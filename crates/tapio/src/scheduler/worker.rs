@@ -63,7 +63,7 @@ pub(crate) fn start_workers(shared: &Arc<Shared>) -> io::Result<()> {
 /// The life of a worker's thread: as long as it finds a seat, it works.
 pub(super) fn worker_thread(shared: Arc<Shared>, core: Core, seat: u32) {
     let worker = Rc::new(Worker::new(Arc::clone(&shared), core));
-    let watched = shared.watch_worker(&worker.core.slot);
+    let listed = shared.list_worker(&worker.core.slot);
     let entered = context::set_entered(Entered::Inside);
     let current = here::set_worker(Some(Rc::clone(&worker)));
     let mut next = Some(seat);
@@ -93,7 +93,7 @@ pub(super) fn worker_thread(shared: Arc<Shared>, core: Core, seat: u32) {
     }
     drop(current);
     drop(entered);
-    drop(watched);
+    drop(listed);
     if let Some(worker) = Rc::into_inner(worker) {
         shared.give_core_back(worker.core);
     }

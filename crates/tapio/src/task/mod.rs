@@ -1,14 +1,16 @@
 //! Tasks: spawning, joining, aborting.
 //!
-//! `spawn`, `set`, `local` and `task_local` are what users call; what a task
+//! `spawn`, `builder`, `set`, `local` and `task_local` are what users call; what a task
 //! is made of is in `cell`.
 
+mod builder;
 mod local;
 mod set;
 mod spawn;
 mod task_local;
 mod yield_now;
 
+pub use self::builder::Builder;
 pub use self::local::{LocalEnterGuard, LocalSet, spawn_local};
 pub use self::set::JoinSet;
 pub use self::spawn::{block_in_place, spawn, spawn_blocking};
@@ -33,5 +35,5 @@ pub mod futures {
 
 /// Sets of tasks, under tokio's path.
 pub mod join_set {
-    pub use super::set::JoinSet;
+    pub use super::set::{Builder, JoinSet};
 }

@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -15,10 +16,12 @@ use crate::cell::JoinHandle;
 use crate::context;
 use crate::coop;
 use crate::post::Pinned;
-use crate::runtime::{Id, Runtime};
+use crate::runtime::{Id, Runtime, UnhandledPanic};
 
 /// Tasks run at one poll of a set, before it gives way, as tokio has it.
 const TASKS_PER_TICK: u32 = 61;
+const PANICKED: &str =
+    "a spawned task panicked and the LocalSet is configured to shutdown on unhandled panic";
 
 /// Tasks that are pinned to this thread, and so need not be `Send`.
 ///
@@ -70,7 +73,21 @@ impl LocalSet {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let handle = self.scene.spawn(future, Location::caller());
+        self.spawn_named(future, None, Location::caller())
+    }
+
+    /// As [`LocalSet::spawn_local`], for a task that may have a name.
+    pub(in crate::task) fn spawn_named<F>(
+        &self,
+        future: F,
+        name: Option<&str>,
+        at: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let handle = self.scene.spawn(future, name, at);
         self.scene.shared.wake();
         handle
     }
@@ -100,6 +117,30 @@ impl LocalSet {
         RunUntil { set: self, future }.await
     }
 
+    /// What a panic in a task of this set does to the others, which is
+    /// nothing unless said otherwise. With
+    /// [`ShutdownRuntime`](UnhandledPanic::ShutdownRuntime) all tasks of the
+    /// set end, as if aborted, and whoever polls the set panics, now and ever
+    /// after.
+    ///
+    /// # Panics
+    /// When the set was in use already.
+    #[track_caller]
+    pub fn unhandled_panic(&mut self, behavior: UnhandledPanic) -> &mut LocalSet {
+        let is_in_use = Rc::strong_count(&self.scene) > 1 || self.scene.shared.owned.len() > 0;
+        assert!(
+            !is_in_use,
+            "Unhandled Panic behavior modified after starting LocalSet"
+        );
+        let ends = behavior == UnhandledPanic::ShutdownRuntime;
+        // Relaxed: this thread is the only one to use it.
+        self.scene
+            .shared
+            .ends_on_panic
+            .store(ends, Ordering::Relaxed);
+        self
+    }
+
     /// The set's id, which no runtime has either.
     #[must_use]
     pub fn id(&self) -> Id {
@@ -118,6 +159,9 @@ impl LocalSet {
     /// Runs tasks. Says whether there may be more to run now.
     fn tick(&self) -> bool {
         for _ in 0..TASKS_PER_TICK {
+            // Relaxed: set by this thread.
+            let has_panicked = self.scene.shared.has_panicked.load(Ordering::Relaxed);
+            assert!(!has_panicked, "{PANICKED}");
             let Some(task) = self.scene.next() else {
                 return false;
             };

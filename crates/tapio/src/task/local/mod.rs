@@ -22,3 +22,5 @@ mod shared;
 
 pub use self::local_set::LocalSet;
 pub use self::scene::{LocalEnterGuard, spawn_local};
+
+pub(super) use self::scene::spawn_local_named;

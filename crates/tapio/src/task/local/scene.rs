@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::shared::LocalShared;
-use crate::cell::{JoinHandle, Notified, new_task};
+use crate::cell::{JoinHandle, Named, Notified, new_task};
 use crate::task_id::Id;
 
 thread_local! {
@@ -65,13 +65,27 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
+    spawn_local_named(future, None, Location::caller())
+}
+
+/// As [`spawn_local`], for a task that may have a name.
+#[track_caller]
+pub(in crate::task) fn spawn_local_named<F>(
+    future: F,
+    name: Option<&str>,
+    at: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
     let scene = CURRENT.with(|current| {
         let current = current.borrow();
         current.as_ref().map(|entered| Rc::clone(&entered.scene))
     });
     match scene {
         Some(scene) => {
-            let handle = scene.spawn(future, Location::caller());
+            let handle = scene.spawn(future, name, at);
             scene.wake_unless_polled();
             handle
         }
@@ -114,13 +128,18 @@ impl Scene {
     pub(super) fn spawn<F>(
         &self,
         future: F,
+        name: Option<&str>,
         at: &'static Location<'static>,
     ) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (owned, notified, handle) = new_task(future, Arc::clone(&self.shared), Id::next(), at);
+        let (id, scheduler) = (Id::next(), Arc::clone(&self.shared));
+        let (owned, notified, handle) = match name {
+            Some(name) => new_task(future, Named::new(scheduler, id, name), id, at),
+            None => new_task(future, scheduler, id, at),
+        };
         match self.shared.owned.enter(0, owned) {
             Ok(()) => self.push(notified),
             Err(refused) => refused.shut_down(),

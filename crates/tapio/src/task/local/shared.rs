@@ -5,6 +5,7 @@ use std::fmt;
 use std::mem;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -12,12 +13,18 @@ use parking_lot::Mutex;
 use super::scene;
 use crate::cell::{Notified, OwnedTasks, Schedule, TaskRef};
 use crate::post::Pinned;
+use crate::report::Unobserved;
+use crate::runtime::Handle;
 
 /// The scheduler of a set's tasks.
 pub(super) struct LocalShared {
     /// All tasks that have not ended.
     pub(super) owned: OwnedTasks,
     inbox: Mutex<Inbox>,
+    /// Whether a panic ends all tasks, and whether one has. Used on the set's
+    /// own thread only.
+    pub(super) ends_on_panic: AtomicBool,
+    pub(super) has_panicked: AtomicBool,
 }
 
 #[derive(Default)]
@@ -34,6 +41,8 @@ impl LocalShared {
         LocalShared {
             owned: OwnedTasks::new(1),
             inbox: Mutex::default(),
+            ends_on_panic: AtomicBool::new(false),
+            has_panicked: AtomicBool::new(false),
         }
     }
 
@@ -119,6 +128,22 @@ impl Schedule for Arc<LocalShared> {
 
     fn release(&self, task: &TaskRef) -> Option<TaskRef> {
         self.owned.remove(task)
+    }
+
+    /// On the set's thread, as every poll is.
+    fn poll_panicked(&self) {
+        // Relaxed, all: only that thread uses them.
+        if self.ends_on_panic.load(Ordering::Relaxed)
+            && !self.has_panicked.swap(true, Ordering::Relaxed)
+        {
+            self.owned.close(0);
+        }
+    }
+
+    fn count_unobserved(&self, what: Unobserved) {
+        if let Ok(handle) = Handle::try_current() {
+            handle.shared.counters.count_unobserved(what);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
+use super::Builder;
 use super::woken::{HandleWaker, WokenList};
 use crate::coop;
 use crate::runtime::Handle;
@@ -78,6 +79,21 @@ impl<T> JoinSet<T> {
 }
 
 impl<T: 'static> JoinSet<T> {
+    /// A builder for a task of the set that has a name.
+    ///
+    /// # Examples
+    /// ```
+    /// # tapio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut set = tapio::task::JoinSet::new();
+    /// set.build_task().name("first").spawn(async { 1 })?;
+    /// assert_eq!(set.join_next().await.unwrap()?, 1);
+    /// # Ok::<_, std::io::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn build_task(&mut self) -> Builder<'_, T> {
+        Builder::new(self)
+    }
+
     /// Spawns a task into the set.
     ///
     /// # Panics
@@ -150,7 +166,7 @@ impl<T: 'static> JoinSet<T> {
         self.insert(handle.spawn_blocking(f))
     }
 
-    fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
+    pub(super) fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
         let entry = self.members.vacant_entry();
         let waker = self.woken.waker_for(entry.key());

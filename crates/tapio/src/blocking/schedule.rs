@@ -1,0 +1,40 @@
+//! The scheduler of tasks that are calls.
+
+use std::sync::Arc;
+
+use crate::cell::{Notified, Schedule, TaskRef};
+use crate::guard::Counters;
+use crate::report::Unobserved;
+
+/// Blocking tasks are queued once and never woken.
+#[derive(Debug)]
+pub(crate) struct NoSchedule {
+    counters: Arc<Counters>,
+}
+
+impl NoSchedule {
+    /// For a call on a runtime with these counters.
+    pub(crate) fn new(counters: Arc<Counters>) -> NoSchedule {
+        NoSchedule { counters }
+    }
+}
+
+impl Schedule for NoSchedule {
+    type Door = ();
+
+    fn door(&self) {}
+
+    fn schedule((): (), task: Notified) {
+        // Only an abort of a task that waits in line comes here; its
+        // notification is in the queue already, so this cannot be another.
+        drop(task);
+    }
+
+    fn release(&self, _: &TaskRef) -> Option<TaskRef> {
+        None
+    }
+
+    fn count_unobserved(&self, what: Unobserved) {
+        self.counters.count_unobserved(what);
+    }
+}

@@ -1,0 +1,84 @@
+//! Where the workers of a runtime say what they run, whether the guard
+//! watches them or not: for whoever waits for them to end.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::shared::Shared;
+use super::slot::Slot;
+use crate::context::{self, PostGuard};
+use crate::guard::Watching;
+use crate::post::{Post, Running};
+
+/// The posts of all workers there are.
+#[derive(Debug, Default)]
+pub(super) struct Posts(Mutex<Vec<Arc<Post>>>);
+
+/// This thread is a worker, and listed as one until dropped.
+pub(super) struct Listed<'a> {
+    shared: &'a Shared,
+    post: Arc<Post>,
+    /// Dropped in this order's reverse: the post is used until then.
+    _place: Place,
+}
+
+enum Place {
+    /// The guard watches, and has made the post.
+    Watched {
+        _watching: Watching,
+    },
+    Unwatched {
+        _post: PostGuard,
+    },
+}
+
+impl Shared {
+    /// Lists this thread as a worker, and has the guard watch it if the guard
+    /// watches this runtime.
+    pub(super) fn list_worker(self: &Arc<Self>, slot: &Arc<Slot>) -> Listed<'_> {
+        let (post, place) = match self.watch_worker(slot) {
+            Some(watching) => {
+                let post = Arc::clone(watching.post());
+                (
+                    post,
+                    Place::Watched {
+                        _watching: watching,
+                    },
+                )
+            }
+            None => {
+                let post = Arc::new(Post::new());
+                let guard = context::set_post(Arc::clone(&post));
+                (post, Place::Unwatched { _post: guard })
+            }
+        };
+        self.posts.0.lock().push(Arc::clone(&post));
+        Listed {
+            shared: self,
+            post,
+            _place: place,
+        }
+    }
+
+    /// The tasks that workers poll or drop at this moment, by where they were
+    /// spawned, and how many workers run something else.
+    pub(crate) fn running_tasks(&self) -> (Vec<&'static Location<'static>>, usize) {
+        let posts = self.posts.0.lock();
+        let running = posts.iter().map(|post| post.look().running());
+        let running: Vec<_> = running.filter(|now| *now != Running::NOTHING).collect();
+        let tasks: Vec<_> = running.iter().filter_map(|now| now.location()).collect();
+        let others = running.len() - tasks.len();
+        (tasks, others)
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        let mut posts = self.shared.posts.0.lock();
+        if let Some(index) = posts.iter().position(|post| Arc::ptr_eq(post, &self.post)) {
+            posts.swap_remove(index);
+        }
+    }
+}
