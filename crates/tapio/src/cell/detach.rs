@@ -5,9 +5,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use parking_lot::Mutex;
-
 use super::join::JoinHandle;
+use crate::sync_facade::Mutex;
 
 impl<T, E> JoinHandle<Result<T, E>>
 where

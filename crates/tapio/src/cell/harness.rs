@@ -216,9 +216,20 @@ unsafe fn drop_unread<F: Future + 'static, S: Schedule>(
     show: Option<ShowError>,
 ) {
     // SAFETY: passed on to the caller.
-    if unsafe { cell.is_trivial() } {
-        return;
+    if !unsafe { cell.is_trivial() } {
+        // SAFETY: as above.
+        unsafe { look_and_drop(cell, show) };
     }
+}
+
+/// As `drop_unread`, where there may be something to drop or to say.
+///
+/// # Safety
+/// As for `drop_unread`.
+unsafe fn look_and_drop<F: Future + 'static, S: Schedule>(
+    cell: &Cell<F, S>,
+    show: Option<ShowError>,
+) {
     let (id, at) = (cell.header().id, cell.header().spawned_at);
     let _entered = context::enter_task(id.get(), at);
     // SAFETY: passed on to the caller.

@@ -13,8 +13,9 @@
 #![expect(unsafe_code, reason = "a waker of which every copy is watched")]
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +25,7 @@ use loom::sync::atomic::AtomicBool;
 use loom::thread;
 
 use super::{JoinError, JoinHandle, Notified, Schedule, TaskRef, new_task};
+use crate::report::{Unobserved, on_report};
 use crate::sync_facade::{HAS_OBJECTED, Mutex, Watch, noted};
 use crate::task_id::Id;
 
@@ -57,8 +59,19 @@ struct Rig {
     queue: Mutex<VecDeque<Notified>>,
     owned: Mutex<Option<TaskRef>>,
     is_ready: AtomicBool,
+    /// What the task does once it is ready. Set before there is one.
+    ending: Ending,
+    /// How many panics and errors the scheduler was told that nobody saw.
+    unobserved: AtomicUsize,
     /// Of everything guarded; all are gone at the end.
     live: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Output,
+    Error,
+    Panic,
 }
 
 /// The scheduler as it lies in the task's cell: what uses it, and what frees
@@ -84,6 +97,24 @@ impl Schedule for InCell {
         self.guarded.watch.read();
         self.rig.owned.lock().take()
     }
+
+    fn count_unobserved(&self, _: Unobserved) {
+        self.guarded.watch.read();
+        self.rig.unobserved.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What a task gives.
+type Output = Result<Guarded, Shown>;
+
+/// An error, which is used while it is shown.
+struct Shown(Guarded);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.watch.read();
+        f.write_str("shown")
+    }
 }
 
 /// Ready once the flag is set, which only a wake makes visible.
@@ -94,34 +125,41 @@ struct Job {
 }
 
 impl Future for Job {
-    type Output = Guarded;
+    type Output = Output;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Guarded> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Output> {
         self.guarded.watch.write();
         if let Some(waker) = self.waker.take() {
             let _ = waker.send(cx.waker().clone());
         }
         // Relaxed: what is on trial is the order that a wake brings.
-        if self.rig.is_ready.load(Ordering::Relaxed) {
-            Poll::Ready(Guarded::new(&self.rig.live))
-        } else {
-            Poll::Pending
+        if !self.rig.is_ready.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        let guarded = Guarded::new(&self.rig.live);
+        match self.rig.ending {
+            Ending::Output => Poll::Ready(Ok(guarded)),
+            Ending::Error => Poll::Ready(Err(Shown(guarded))),
+            // Without a word from the panic hook.
+            Ending::Panic => resume_unwind(Box::new(guarded)),
         }
     }
 }
 
 impl Rig {
-    fn new() -> Rig {
+    fn new(ending: Ending) -> Rig {
         Rig {
             queue: Mutex::new(VecDeque::new()),
             owned: Mutex::new(None),
             is_ready: AtomicBool::new(false),
+            ending,
+            unobserved: AtomicUsize::new(0),
             live: Arc::default(),
         }
     }
 
     /// A task in the queue and on the list.
-    fn spawn(self: &Arc<Self>) -> (JoinHandle<Guarded>, std::sync::mpsc::Receiver<Waker>) {
+    fn spawn(self: &Arc<Self>) -> (JoinHandle<Output>, std::sync::mpsc::Receiver<Waker>) {
         let (send, waker) = std::sync::mpsc::channel();
         let job = Job {
             guarded: Guarded::new(&self.live),
@@ -151,6 +189,10 @@ impl Rig {
 
     fn make_ready(&self) {
         self.is_ready.store(true, Ordering::Relaxed);
+    }
+
+    fn unobserved(&self) -> usize {
+        self.unobserved.load(Ordering::Relaxed)
     }
 
     fn shut_down(&self) {
@@ -215,12 +257,12 @@ unsafe fn drop_copy(data: *const ()) {
 
 /// Somebody who waits for a handle.
 struct Joiner {
-    handle: JoinHandle<Guarded>,
+    handle: JoinHandle<Output>,
     copies: Arc<Copies>,
 }
 
 impl Joiner {
-    fn new(rig: &Rig, handle: JoinHandle<Guarded>) -> Joiner {
+    fn new(rig: &Rig, handle: JoinHandle<Output>) -> Joiner {
         let copies = Copies {
             live: Arc::clone(&rig.live),
             wakes: AtomicUsize::new(0),
@@ -232,7 +274,7 @@ impl Joiner {
     }
 
     /// Polls with a waker that the handle has not seen.
-    fn poll(&mut self) -> Poll<Result<Guarded, JoinError>> {
+    fn poll(&mut self) -> Poll<Result<Output, JoinError>> {
         let waker = self.copies.waker();
         Pin::new(&mut self.handle).poll(&mut Context::from_waker(&waker))
     }
@@ -244,11 +286,18 @@ impl Joiner {
 
 /// Runs a model, and looks afterwards whether anything is left.
 fn check(model: impl Fn(&Arc<Rig>) + Send + Sync + 'static) {
+    check_ending(Ending::Output, model);
+}
+
+/// As `check`, for a task that ends that way.
+fn check_ending(ending: Ending, model: impl Fn(&Arc<Rig>) + Send + Sync + 'static) {
+    // A listener, so that reports do not go to standard error by the million.
+    let _silence = on_report(|_| {});
     let mut builder = loom::model::Builder::new();
     // Races take few switches; without a bound three threads take hours.
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.check(move || {
-        let rig = Arc::new(Rig::new());
+        let rig = Arc::new(Rig::new(ending));
         model(&rig);
         rig.run();
         let (owned, live) = (rig.owned.lock().take(), Arc::clone(&rig.live));
@@ -269,7 +318,7 @@ fn start<T: 'static>(
 }
 
 /// A task that waits, its waker, and its handle.
-fn waiting(rig: &Arc<Rig>) -> (JoinHandle<Guarded>, Waker) {
+fn waiting(rig: &Arc<Rig>) -> (JoinHandle<Output>, Waker) {
     let (handle, waker) = rig.spawn();
     rig.run();
     (handle, waker.recv().expect("it was polled"))

@@ -191,7 +191,8 @@ impl Shared {
         self.enter(new_task(future, scheduler, id, at), id)
     }
 
-    #[inline]
+    /// Lists a new task and queues it.
+    #[inline(always)]
     fn enter<T>(
         self: &Arc<Self>,
         (owned, notified, handle): (TaskRef, Notified, JoinHandle<T>),

@@ -1,11 +1,13 @@
 //! The library as its users see it, on every kind of runtime.
 
+mod reports;
 mod support;
 
 mod guard_pinned;
 mod guard_advice;
 mod guard_rescue;
 mod guard_stall;
+mod guard_unobserved;
 
 mod net_async_fd;
 mod net_cancel;

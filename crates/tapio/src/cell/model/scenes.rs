@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use super::{Joiner, check, start, waiting};
+use super::{Ending, Joiner, check, check_ending, start, waiting};
 
 /// A wake that comes before, during or after a poll brings another.
 #[test]
@@ -86,7 +86,7 @@ fn the_handle_hears_of_the_end() {
             assert_eq!(joiner.wakes(), 1, "it is told, once");
             joined = joiner.poll();
         }
-        assert!(matches!(joined, Poll::Ready(Ok(_))));
+        assert!(matches!(joined, Poll::Ready(Ok(Ok(_)))));
     });
 }
 
@@ -236,5 +236,67 @@ fn it_may_be_gone_before_its_wake_returns() {
         let wakes = start(rig, move |_| waker.wake());
         rig.run();
         wakes.join().unwrap();
+    });
+}
+
+/// The handle goes while the task panics: somebody is told, once.
+#[test]
+fn a_panic_that_nobody_reads_is_counted_once() {
+    check_ending(Ending::Panic, |rig| {
+        let (handle, waker) = waiting(rig);
+        rig.make_ready();
+        waker.wake();
+        let runs = start(rig, |rig| rig.run());
+        drop(handle);
+        runs.join().unwrap();
+        assert_eq!(rig.unobserved(), 1);
+    });
+}
+
+/// A panic is read by the handle's only look, or counted, and never both.
+#[test]
+fn a_panic_is_read_or_counted() {
+    check_ending(Ending::Panic, |rig| {
+        let (handle, waker) = waiting(rig);
+        rig.make_ready();
+        waker.wake();
+        let mut joiner = Joiner::new(rig, handle);
+        let runs = start(rig, |rig| rig.run());
+        let joined = joiner.poll();
+        drop(joiner);
+        runs.join().unwrap();
+        assert_eq!(rig.unobserved(), usize::from(joined.is_pending()));
+    });
+}
+
+/// A handle that keeps itself until the end is let go of at the end, once,
+/// whichever thread comes last.
+#[test]
+fn an_error_is_shown_once_by_a_detached_task() {
+    check_ending(Ending::Error, |rig| {
+        let (handle, waker) = waiting(rig);
+        rig.make_ready();
+        waker.wake();
+        let runs = start(rig, |rig| rig.run());
+        handle.report_errors();
+        runs.join().unwrap();
+        rig.run();
+        assert_eq!(rig.unobserved(), 1);
+    });
+}
+
+/// A shutdown ends a task that was detached while it runs.
+#[test]
+fn a_detached_task_is_shut_down() {
+    check_ending(Ending::Error, |rig| {
+        let (handle, waker) = waiting(rig);
+        rig.make_ready();
+        waker.wake();
+        let runs = start(rig, |rig| rig.run());
+        let ends = start(rig, |rig| rig.shut_down());
+        handle.report_errors();
+        runs.join().unwrap();
+        ends.join().unwrap();
+        assert!(rig.unobserved() <= 1);
     });
 }

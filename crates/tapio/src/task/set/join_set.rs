@@ -276,14 +276,32 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Aborts all tasks and waits until they have ended. What they returned
-    /// or panicked with is dropped.
+    /// or panicked with is dropped unread, so that a panic or an error among
+    /// it is reported as one that nobody looked at.
     ///
     /// # Cancel safety
     /// All are aborted at the first poll; those not waited for when the
     /// future is dropped stay in the set.
     pub async fn shutdown(&mut self) {
         self.abort_all();
-        while self.join_next().await.is_some() {}
+        poll_fn(|cx| self.poll_empty(cx)).await;
+    }
+
+    /// Drops the handles of tasks that have ended, until none is left.
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.members.is_empty() {
+            let Some(woken) = self.woken.pop_or_wait(cx.waker()) else {
+                return Poll::Pending;
+            };
+            let member = self.members.get(woken.key);
+            let waker = Waker::from(Arc::clone(&woken));
+            if member.is_some_and(|member| {
+                Arc::ptr_eq(&member.waker, &woken) && member.handle.poll_complete(&waker)
+            }) {
+                drop(self.members.remove(woken.key));
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Waits for all tasks; their results in the order of their ends.

@@ -1,0 +1,98 @@
+//! What the guard has reported, for tests to look at.
+
+use std::sync::{Arc, Condvar, Mutex};
+
+use tapio::guard::{self, Report, ShutdownWaits, Subscription, UnobservedError, UnobservedPanic};
+use tapio::task::Id;
+
+/// Collects all reports of the process, from other tests as well: look for
+/// those of your own tasks and places.
+pub(crate) struct Reports {
+    heard: Arc<Heard>,
+    _subscription: Subscription,
+}
+
+#[derive(Default)]
+struct Heard {
+    reports: Mutex<Vec<Report>>,
+    more: Condvar,
+}
+
+impl Reports {
+    pub(crate) fn listen() -> Reports {
+        let heard = Arc::<Heard>::default();
+        let told = Arc::clone(&heard);
+        let subscription = guard::on_report(move |report| {
+            told.reports.lock().unwrap().push(report.clone());
+            told.more.notify_all();
+        });
+        Reports {
+            heard,
+            _subscription: subscription,
+        }
+    }
+
+    fn all<T>(&self, pick: impl Fn(&Report) -> Option<T>) -> Vec<T> {
+        let reports = self.heard.reports.lock().unwrap();
+        reports.iter().filter_map(pick).collect()
+    }
+
+    /// Waits for a report that `pick` picks.
+    pub(crate) fn wait_for<T>(&self, pick: impl Fn(&Report) -> Option<T>) -> T {
+        let mut reports = self.heard.reports.lock().unwrap();
+        loop {
+            if let Some(found) = reports.iter().find_map(&pick) {
+                return found;
+            }
+            reports = self.heard.more.wait(reports).unwrap();
+        }
+    }
+
+    pub(crate) fn panics_of(&self, id: Id) -> Vec<UnobservedPanic> {
+        self.all(|report| match report {
+            Report::UnobservedPanic(panic) if panic.task.id == id => Some(panic.clone()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn errors_of(&self, id: Id) -> Vec<UnobservedError> {
+        self.all(|report| match report {
+            Report::UnobservedError(error) if error.task.id == id => Some(error.clone()),
+            _ => None,
+        })
+    }
+
+    /// Of tasks that were spawned on this line.
+    pub(crate) fn errors_from(&self, file: &str, line: u32) -> Vec<UnobservedError> {
+        self.all(|report| match report {
+            Report::UnobservedError(error) => {
+                let at = error.task.spawned_at;
+                (at.file() == file && at.line() == line).then(|| error.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// The tasks of all lost panics.
+    pub(crate) fn panics(&self) -> Vec<Id> {
+        self.all(|report| match report {
+            Report::UnobservedPanic(panic) => Some(panic.task.id),
+            _ => None,
+        })
+    }
+
+    /// Of a runtime of that name.
+    pub(crate) fn shutdowns_of(&self, runtime: &str) -> Vec<ShutdownWaits> {
+        self.all(|report| match report {
+            Report::Shutdown(waits) if waits.runtime.as_deref() == Some(runtime) => {
+                Some(waits.clone())
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Panics without a word on standard error.
+pub(crate) fn panic_quietly(message: &'static str) -> ! {
+    std::panic::resume_unwind(Box::new(message))
+}
