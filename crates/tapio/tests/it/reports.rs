@@ -1,6 +1,6 @@
 //! What the guard has reported, for tests to look at.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
 use tapio::guard::{self, Report, ShutdownWaits, Subscription, UnobservedError, UnobservedPanic};
 use tapio::task::Id;
@@ -8,23 +8,16 @@ use tapio::task::Id;
 /// Collects all reports of the process, from other tests as well: look for
 /// those of your own tasks and places.
 pub(crate) struct Reports {
-    heard: Arc<Heard>,
+    heard: Arc<Mutex<Vec<Report>>>,
     _subscription: Subscription,
-}
-
-#[derive(Default)]
-struct Heard {
-    reports: Mutex<Vec<Report>>,
-    more: Condvar,
 }
 
 impl Reports {
     pub(crate) fn listen() -> Reports {
-        let heard = Arc::<Heard>::default();
+        let heard = Arc::<Mutex<Vec<Report>>>::default();
         let told = Arc::clone(&heard);
         let subscription = guard::on_report(move |report| {
-            told.reports.lock().unwrap().push(report.clone());
-            told.more.notify_all();
+            told.lock().unwrap().push(report.clone());
         });
         Reports {
             heard,
@@ -33,19 +26,8 @@ impl Reports {
     }
 
     fn all<T>(&self, pick: impl Fn(&Report) -> Option<T>) -> Vec<T> {
-        let reports = self.heard.reports.lock().unwrap();
+        let reports = self.heard.lock().unwrap();
         reports.iter().filter_map(pick).collect()
-    }
-
-    /// Waits for a report that `pick` picks.
-    pub(crate) fn wait_for<T>(&self, pick: impl Fn(&Report) -> Option<T>) -> T {
-        let mut reports = self.heard.reports.lock().unwrap();
-        loop {
-            if let Some(found) = reports.iter().find_map(&pick) {
-                return found;
-            }
-            reports = self.heard.more.wait(reports).unwrap();
-        }
     }
 
     pub(crate) fn panics_of(&self, id: Id) -> Vec<UnobservedPanic> {
@@ -79,6 +61,15 @@ impl Reports {
             Report::UnobservedPanic(panic) => Some(panic.task.id),
             _ => None,
         })
+    }
+
+    /// How often a limit of that name and size was hit.
+    pub(crate) fn limits(&self, name: &str, max: usize) -> usize {
+        let hits = self.all(|report| match report {
+            Report::Limit(limit) if (limit.name, limit.max) == (name, max) => Some(()),
+            _ => None,
+        });
+        hits.len()
     }
 
     /// Of a runtime of that name.
