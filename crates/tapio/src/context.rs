@@ -212,14 +212,14 @@ pub(crate) fn note_offload() {
 }
 
 /// Has this thread say at `post` what it runs, and count in `tally` what that
-/// does, until the guard is dropped.
-pub(crate) fn set_post(post: Arc<Post>, tally: Arc<Tally>) -> PostGuard {
+/// does if anybody wants to know, until the guard is dropped.
+pub(crate) fn set_post(post: Arc<Post>, tally: Option<Arc<Tally>>) -> PostGuard {
     // Whoever blocks on a future inside of a task is that task still.
     post.say(current_task(), Running::NOTHING);
     let outer = HOT.with(|hot| {
         (
             hot.post.replace(Arc::as_ptr(&post)),
-            hot.tally.replace(Arc::as_ptr(&tally)),
+            hot.tally.replace(tally.as_ref().map_or(ptr::null(), Arc::as_ptr)),
         )
     });
     PostGuard {
@@ -233,7 +233,7 @@ pub(crate) fn set_post(post: Arc<Post>, tally: Arc<Tally>) -> PostGuard {
 pub(crate) struct PostGuard {
     /// Keep alive what the thread points to.
     post: Arc<Post>,
-    _tally: Arc<Tally>,
+    _tally: Option<Arc<Tally>>,
     outer: (*const Post, *const Tally),
     /// It is this thread's post.
     thread: PhantomData<*const ()>,

@@ -280,7 +280,8 @@ pub struct Serving {
 
 enum Running {
     Before(Pin<Box<dyn Future<Output = io::Result<Report>> + Send>>),
-    Task(JoinHandle<io::Result<Report>>),
+    /// In a tuple: when this future is dropped, the outcome is nobody's loss.
+    Task(JoinHandle<(io::Result<Report>,)>),
 }
 
 impl Future for Serving {
@@ -290,13 +291,13 @@ impl Future for Serving {
         if let Running::Before(run) = &mut self.stage {
             // A box of nothing takes its place for the moment.
             let run = mem::replace(run, Box::pin(pending()));
-            self.stage = Running::Task(tapio::spawn(run));
+            self.stage = Running::Task(tapio::spawn(async { (run.await,) }));
         }
         let Running::Task(task) = &mut self.stage else {
             unreachable!("the task was started above");
         };
         Poll::Ready(match ready!(Pin::new(task).poll(cx)) {
-            Ok(outcome) => outcome,
+            Ok((outcome,)) => outcome,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => panic::resume_unwind(panic),
                 Err(_) => Err(io::Error::other(

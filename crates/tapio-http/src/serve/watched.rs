@@ -1,15 +1,16 @@
 //! A service whose requests are noted in the state of their connection.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::thread;
 
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
+use tapio::guard::resume_observed;
 use tracing::error;
 
 use crate::serve::service::BoxError;
@@ -130,26 +131,15 @@ impl<B: Body> Body for WatchedBody<B> {
 /// Runs the user's code; if it panics, that is counted and said on the way out.
 ///
 /// The panic goes on: it ends the task, which is the connection's or, over
-/// HTTP/2, the stream's.
+/// HTTP/2, the stream's. Nobody looks at those, and nobody needs to any more.
 pub(super) fn noting_panics<T>(state: &State, user: impl FnOnce() -> T) -> T {
-    struct Note<'a>(Option<&'a State>);
-
-    impl Drop for Note<'_> {
-        fn drop(&mut self) {
-            let Some(state) = self.0 else { return };
-            if thread::panicking() {
-                state.add_panic();
-                error!(
-                    peer = %state.peer(),
-                    request = state.last_request().map(tracing::field::display),
-                    "the service panicked; its connection or stream is closed",
-                );
-            }
-        }
-    }
-
-    let mut note = Note(Some(state));
-    let value = user();
-    note.0 = None;
-    value
+    catch_unwind(AssertUnwindSafe(user)).unwrap_or_else(|payload| {
+        state.add_panic();
+        error!(
+            peer = %state.peer(),
+            request = state.last_request().map(tracing::field::display),
+            "the service panicked; its connection or stream is closed",
+        );
+        resume_observed(payload)
+    })
 }

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -11,9 +13,10 @@ use axum::routing::get;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::{Request, Response};
+use tapio::guard::{self, Report};
 use tapio_http::rt::{TapioExecutor, TapioIo};
 
-use crate::support::{Server, on_each_driver};
+use crate::support::{Driver, Server, on_each_driver};
 
 struct PanickingBody;
 
@@ -40,9 +43,25 @@ fn app() -> Router {
         .route("/panic/body", get(|| async { Body::new(PanickingBody) }))
 }
 
+/// Servers on each driver; their panics are logged, so nobody calls them lost.
+fn on_each_driver_without_lost_panics(test: impl Fn(Driver)) {
+    let lost = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&lost);
+    let _reports = guard::on_report(move |report| {
+        if let Report::UnobservedPanic(panic) = report
+            && let Some(message) = &panic.message
+            && message.contains("as the test wants")
+        {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    on_each_driver(test);
+    assert_eq!(lost.load(Ordering::Relaxed), 0);
+}
+
 #[test]
 fn a_panic_ends_its_connection_and_no_other() {
-    on_each_driver(|driver| {
+    on_each_driver_without_lost_panics(|driver| {
         let server = Server::start(driver, app());
         let mut bystander = server.connect();
         assert_eq!(bystander.get("/").text(), "hello");
@@ -61,7 +80,7 @@ fn a_panic_ends_its_connection_and_no_other() {
 
 #[test]
 fn over_http2_a_panic_ends_its_stream_only() {
-    on_each_driver(|driver| {
+    on_each_driver_without_lost_panics(|driver| {
         let server = Server::start(driver, app());
         let addr = server.addr;
         server.runtime.block_on(async {
@@ -93,7 +112,7 @@ fn over_http2_a_panic_ends_its_stream_only() {
 
 #[test]
 fn a_service_that_panics_in_its_call_is_the_same() {
-    on_each_driver(|driver| {
+    on_each_driver_without_lost_panics(|driver| {
         let service = hyper::service::service_fn(|request: Request<Incoming>| {
             assert!(
                 request.uri().path() != "/panic",

@@ -23,6 +23,8 @@ enum Cause {
 /// value, except for the message, which is copied out beforehand.
 struct SyncPayload {
     message: Option<String>,
+    /// Whether people have been told of it.
+    is_observed: bool,
     /// Where it was, if that is known.
     place: Option<String>,
     payload: parking_lot::Mutex<Box<dyn Any + Send + 'static>>,
@@ -37,9 +39,11 @@ impl JoinError {
     }
 
     pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send + 'static>) -> JoinError {
+        let (payload, is_observed) = report::take_observed(payload);
         JoinError {
             id,
             cause: Cause::Panic(Box::new(SyncPayload {
+                is_observed,
                 message: report::message_of(&*payload),
                 place: report::take_panic_place(&*payload),
                 payload: parking_lot::Mutex::new(payload),
@@ -78,6 +82,14 @@ impl JoinError {
         match self.cause {
             Cause::Panic(held) => Ok(held.payload.into_inner()),
             Cause::Cancelled => Err(self),
+        }
+    }
+
+    /// Whether it is a panic that people must be told of.
+    pub(super) fn is_news(&self) -> bool {
+        match &self.cause {
+            Cause::Panic(held) => !held.is_observed,
+            Cause::Cancelled => false,
         }
     }
 

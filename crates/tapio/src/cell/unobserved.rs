@@ -53,7 +53,7 @@ pub(super) fn look<T: 'static>(
     let value = match output {
         Ok(value) => value,
         Err(error) => {
-            return error.is_panic().then(|| Found::Panic {
+            return error.is_news().then(|| Found::Panic {
                 message: error.message().map(Into::into),
                 place: error.place().map(Into::into),
             });

@@ -49,7 +49,7 @@ pub(crate) fn watch_thread(settings: Settings, host: Box<dyn Host>) -> Watching 
     ENTRIES.lock().push(Arc::clone(&entry));
     let watching = Watching {
         entry,
-        _post: context::set_post(post, tally),
+        _post: context::set_post(post, Some(tally)),
     };
     rounds::call();
     watching

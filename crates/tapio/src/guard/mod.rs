@@ -27,7 +27,8 @@
 //! task: of [`spawn`](crate::spawn), `spawn_blocking` and `spawn_local`, in a
 //! [`JoinSet`](crate::task::JoinSet) (which keeps the handles), and for those
 //! that panic while their runtime ends. A task that was aborted has not
-//! panicked, unless its destructors did.
+//! panicked, unless its destructors did. Code that tells people of a panic
+//! itself goes on with it by [`resume_observed`].
 //!
 //! # Errors that nobody looks at
 //! A task that returns a `Result` and whose handle is dropped unread loses its
@@ -80,7 +81,7 @@ pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
     Advice, Culprit, LimitHit, LockWait, Report, Rescue, ShutdownWaits, SiteAdvice, Stall,
     StallCause, StallEnded, Subscription, TaskInfo, UnobservedError, UnobservedPanic, Verdict,
-    note_panic_places, on_report,
+    note_panic_places, on_report, resume_observed,
 };
 
 pub use crate::stack::{Frame, Origin, Stack};

@@ -11,6 +11,7 @@
 mod advice;
 mod deliver;
 mod limit;
+mod observed;
 mod place;
 mod shutdown;
 mod sites;
@@ -23,12 +24,14 @@ use std::fmt;
 pub use self::advice::{Advice, LockWait, SiteAdvice, Verdict};
 pub use self::deliver::{Subscription, on_report};
 pub use self::limit::LimitHit;
+pub use self::observed::resume_observed;
 pub use self::place::note_panic_places;
 pub use self::shutdown::ShutdownWaits;
 pub use self::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
 pub use self::task::TaskInfo;
 pub use self::unobserved::{UnobservedError, UnobservedPanic};
 
+pub(crate) use self::observed::take_observed;
 pub(crate) use self::place::{message_of, take_panic_place};
 pub(crate) use self::shutdown::by_site;
 pub(crate) use self::unobserved::Unobserved;

@@ -50,7 +50,7 @@ impl Shared {
             }
             None => {
                 let post = Arc::new(Post::new());
-                let guard = context::set_post(Arc::clone(&post));
+                let guard = context::set_post(Arc::clone(&post), None);
                 (post, Place::Unwatched { _post: guard })
             }
         };

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::future::pending;
 use std::io;
-use std::panic::Location;
+use std::panic::{Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -130,6 +130,30 @@ fn an_aborted_task_is_no_panic_but_one_whose_destructor_panics_is() {
         drop(runtime);
         assert_eq!(reports.panics_of(left).len(), 1, "{kind}");
         assert!(reports.panics_of(aborted).is_empty(), "{kind}");
+    }
+}
+
+#[test]
+fn a_panic_that_somebody_has_told_of_is_no_news_and_stays_what_it_was() {
+    let reports = Reports::listen();
+    let known = || -> () {
+        let caught = catch_unwind(|| panic_quietly("known")).unwrap_err();
+        guard::resume_observed(caught)
+    };
+    for (kind, runtime) in runtimes() {
+        let id = runtime.block_on(async {
+            let dropped = runtime.spawn(async move { known() });
+            let id = dropped.id();
+            drop(dropped);
+            let read = runtime.spawn(async move { known() }).await.unwrap_err();
+            assert!(read.to_string().contains("known"), "{kind}: {read}");
+            let payload = read.into_panic();
+            assert_eq!(*payload.downcast::<&str>().unwrap(), "known", "{kind}");
+            until(|| runtime.metrics().num_alive_tasks() == 0).await;
+            id
+        });
+        assert!(reports.panics_of(id).is_empty(), "{kind}");
+        assert_eq!(runtime.metrics().num_unobserved_panics(), 0, "{kind}");
     }
 }
 
