@@ -14,10 +14,18 @@ pub(crate) enum Flavor {
     MultiThread,
 }
 
+/// What a panic in a task does to the runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnhandledPanic {
+    Ignore,
+    ShutdownRuntime,
+}
+
 /// The arguments, checked against one another.
 pub(crate) struct Config {
     pub(crate) flavor: Flavor,
     pub(crate) worker_threads: Option<usize>,
+    pub(crate) unhandled_panic: Option<UnhandledPanic>,
     pub(crate) name: Option<LitStr>,
     pub(crate) crate_path: Option<Path>,
 }
@@ -28,6 +36,7 @@ impl Config {
         Config {
             flavor: Flavor::CurrentThread,
             worker_threads: None,
+            unhandled_panic: None,
             name: None,
             crate_path: None,
         }
@@ -49,6 +58,7 @@ impl Config {
 struct Given {
     flavor: Option<(Flavor, Span)>,
     worker_threads: Option<(usize, Span)>,
+    unhandled_panic: Option<(UnhandledPanic, Span)>,
     name: Option<(LitStr, Span)>,
     crate_path: Option<(Path, Span)>,
 }
@@ -91,11 +101,10 @@ impl Given {
                 )),
                 _ => Err(Error::new(span, "`start_paused` must be `true` or `false`")),
             },
-            "unhandled_panic" => Err(Error::new_spanned(
-                pair,
-                "`unhandled_panic` is not in tapio yet: a panic in a task reaches its \
-                 `JoinHandle`, and the runtime goes on",
-            )),
+            "unhandled_panic" => {
+                let behavior = unhandled_panic(&string(lit, &key)?)?;
+                set(&mut self.unhandled_panic, &key, behavior, span)
+            }
             "core_threads" => Err(Error::new_spanned(
                 pair,
                 "this argument is called `worker_threads`",
@@ -132,6 +141,7 @@ impl Given {
         Ok(Config {
             flavor,
             worker_threads: self.worker_threads.map(|(count, _)| count),
+            unhandled_panic: self.unhandled_panic.map(|(behavior, _)| behavior),
             name: self.name.map(|(name, _)| name),
             crate_path: self.crate_path.map(|(path, _)| path),
         })
@@ -203,6 +213,17 @@ fn flavor(text: &LitStr) -> Result<Flavor> {
     Err(Error::new(text.span(), message))
 }
 
+fn unhandled_panic(text: &LitStr) -> Result<UnhandledPanic> {
+    match text.value().as_str() {
+        "ignore" => Ok(UnhandledPanic::Ignore),
+        "shutdown_runtime" => Ok(UnhandledPanic::ShutdownRuntime),
+        other => Err(Error::new(
+            text.span(),
+            format!("`unhandled_panic` is \"ignore\" or \"shutdown_runtime\", not {other:?}"),
+        )),
+    }
+}
+
 /// The complaint about an argument without a value.
 fn bare_word(kind: Kind, key: &str) -> String {
     let name = kind.name();
@@ -213,7 +234,7 @@ fn bare_word(kind: Kind, key: &str) -> String {
         "current_thread" | "single_threaded" | "basic_scheduler" => {
             format!("the flavor is set with `#[{name}(flavor = \"current_thread\")]`")
         }
-        key if KEYS.contains(&key) || key == "start_paused" || key == "unhandled_panic" => {
+        key if KEYS.contains(&key) || key == "start_paused" => {
             format!("`{key}` needs a value: `{key} = ...`")
         }
         key => unknown(key),
@@ -232,4 +253,10 @@ fn path_text(path: &Path) -> String {
     segments.join("::")
 }
 
-const KEYS: [&str; 4] = ["flavor", "worker_threads", "name", "crate"];
+const KEYS: [&str; 5] = [
+    "flavor",
+    "worker_threads",
+    "unhandled_panic",
+    "name",
+    "crate",
+];

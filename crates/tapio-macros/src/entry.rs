@@ -210,12 +210,14 @@ mod tests {
     fn what_is_not_there_yet_is_named() {
         let current = "flavor = \"current_thread\", start_paused = true";
         check(Kind::Main, current, MAIN, "virtual time");
-        check(
-            Kind::Main,
-            "unhandled_panic = \"ignore\"",
-            MAIN,
-            "`unhandled_panic` is not",
-        );
+    }
+
+    #[test]
+    fn what_a_panic_does_is_one_of_two() {
+        let other = "unhandled_panic = \"abort\"";
+        check(Kind::Main, other, MAIN, "\\\"shutdown_runtime\\\"");
+        check(Kind::Main, "unhandled_panic", MAIN, "needs a value");
+        check(Kind::Main, "unhandled_panic = 1", MAIN, "must be a string");
     }
 
     #[test]

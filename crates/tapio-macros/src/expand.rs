@@ -13,7 +13,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{GenericArgument, PathArguments, ReturnType, Type};
 
-use crate::args::{Config, Flavor};
+use crate::args::{Config, Flavor, UnhandledPanic};
 use crate::entry::Kind;
 use crate::function::Function;
 use crate::krate;
@@ -80,10 +80,18 @@ fn runtime(krate: &TokenStream, config: &Config, span: Span) -> TokenStream {
         .name
         .as_ref()
         .map(|name| quote_spanned!(span=> .name(#name)));
+    let unhandled_panic = config.unhandled_panic.map(|behavior| {
+        let behavior = match behavior {
+            UnhandledPanic::Ignore => quote_spanned!(span=> Ignore),
+            UnhandledPanic::ShutdownRuntime => quote_spanned!(span=> ShutdownRuntime),
+        };
+        quote_spanned!(span=> .unhandled_panic(#krate::runtime::UnhandledPanic::#behavior))
+    });
     quote_spanned! {span=>
         #krate::runtime::Builder::#constructor()
             .enable_all()
             #threads
+            #unhandled_panic
             #name
             .build()
             .expect("failed to build the runtime")

@@ -48,6 +48,9 @@ use crate::entry::Kind;
 /// - `flavor = "multi_thread"` (the default) or `flavor = "current_thread"`.
 /// - `worker_threads = N`: how many workers the multi-threaded flavor starts;
 ///   as many as there are cores if absent.
+/// - `unhandled_panic = "ignore"` (the default) or
+///   `unhandled_panic = "shutdown_runtime"`: what a panic in a task does to the
+///   runtime.
 /// - `name = "..."`: the name of the runtime, for reports and metrics.
 /// - `crate = "path"`: the path of the crate, needed only where the manifest
 ///   does not name it, as when another crate re-exports it.

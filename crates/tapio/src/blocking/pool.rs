@@ -317,6 +317,11 @@ impl Pool {
         &self.0.config.counters
     }
 
+    /// How many threads there are, with those of the scheduler.
+    pub(crate) fn alive(&self) -> usize {
+        self.0.state.lock().alive
+    }
+
     /// The calls that threads run at this moment, by where they were spawned.
     pub(crate) fn running_calls(&self) -> Vec<&'static Location<'static>> {
         let state = self.0.state.lock();

@@ -27,7 +27,8 @@ pub struct ShutdownWaits {
     pub tasks: Vec<(&'static Location<'static>, usize)>,
     /// Blocking calls that have begun and not ended, by the same rule.
     pub blocking_calls: Vec<(&'static Location<'static>, usize)>,
-    /// Threads that run neither: a hook of the builder's, or a foreign waker.
+    /// Threads that run neither: a function given to the runtime's builder, or
+    /// a waker that is no task's.
     pub others: usize,
 }
 
@@ -73,19 +74,26 @@ impl fmt::Display for ShutdownWaits {
             Some(name) => write!(f, "runtime {name:?}")?,
             None => f.write_str("a runtime")?,
         }
+        let waited = self.waited.as_millis();
         if self.is_deadline {
-            write!(f, " is left behind after {} ms:", self.waited.as_millis())?;
+            write!(f, " is left behind after {waited} ms with")?;
         } else {
-            write!(f, " has not ended after {} ms and", self.waited.as_millis())?;
-            f.write_str(" is still waited for:")?;
+            write!(f, " is still waited for after {waited} ms, with")?;
         }
-        let (tasks, calls) = (total(&self.tasks), total(&self.blocking_calls));
-        write!(f, " {tasks} tasks and {calls} blocking calls still run")?;
-        if self.others > 0 {
-            write!(f, ", and {} other threads", self.others)?;
+        let counts = [
+            (total(&self.tasks), "task"),
+            (total(&self.blocking_calls), "blocking call"),
+            (self.others, "other thread"),
+        ];
+        let mut separator = " ";
+        for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+            let plural = if count == 1 { "" } else { "s" };
+            write!(f, "{separator}{count} {what}{plural}")?;
+            separator = ", ";
         }
-        list(f, "tasks", &self.tasks)?;
-        list(f, "blocking calls", &self.blocking_calls)?;
+        f.write_str(" still running")?;
+        list(f, "task(s)", &self.tasks)?;
+        list(f, "blocking call(s)", &self.blocking_calls)?;
         write!(f, "\n  help: {}", self.help())
     }
 }
@@ -101,11 +109,14 @@ fn list(
 ) -> fmt::Result {
     let (shown, rest) = sites.split_at(sites.len().min(LINES_MAX));
     for (at, count) in shown {
-        write!(f, "\n  {what} spawned at {at}: {count}")?;
+        write!(f, "\n  {count} {what} spawned at {at}")?;
     }
     if !rest.is_empty() {
         let (count, places) = (total(rest), rest.len());
-        write!(f, "\n  {what} spawned at {places} other places: {count}")?;
+        write!(
+            f,
+            "\n  {count} more {what} spawned at {places} other places"
+        )?;
     }
     Ok(())
 }
@@ -131,12 +142,18 @@ mod tests {
             others: 0,
         };
         let text = waits.to_string();
-        let first = format!("blocking calls spawned at {one}: 3\n");
-        assert!(text.contains("0 tasks and 4 blocking calls"), "{text}");
+        let first = format!("  3 blocking call(s) spawned at {one}\n");
+        assert!(
+            text.contains("with 4 blocking calls still running"),
+            "{text}"
+        );
         assert!(text.contains(&first), "{text}");
         waits.blocking_calls = vec![(one, 1); LINES_MAX + 3];
         let text = waits.to_string();
         assert_eq!(text.lines().count(), LINES_MAX + 3, "{text}");
-        assert!(text.contains("at 3 other places: 3"), "{text}");
+        assert!(
+            text.contains("3 more blocking call(s) spawned at 3 other places"),
+            "{text}"
+        );
     }
 }

@@ -161,14 +161,14 @@ impl Runtime {
     /// Says what is waited for still, or no more.
     fn report_wait(&self, patience: Option<Duration>) {
         let shared = &self.handle.shared;
-        let (tasks, others) = shared.running_tasks();
+        let running = shared.what_runs();
         let waits = ShutdownWaits {
             runtime: shared.name().map(Into::into),
             waited: patience.unwrap_or(LONG),
             is_deadline: patience.is_some(),
-            tasks: by_site(tasks),
-            blocking_calls: by_site(shared.pool.running_calls()),
-            others,
+            tasks: by_site(running.tasks),
+            blocking_calls: by_site(running.calls),
+            others: running.others,
         };
         // It may have ended in this very moment.
         if waits.has_any() {

@@ -62,16 +62,33 @@ impl Shared {
         }
     }
 
-    /// The tasks that workers poll or drop at this moment, by where they were
-    /// spawned, and how many workers run something else.
-    pub(crate) fn running_tasks(&self) -> (Vec<&'static Location<'static>>, usize) {
+    /// What the threads of this runtime run at this moment.
+    pub(crate) fn what_runs(&self) -> WhatRuns {
         let posts = self.posts.0.lock();
         let running = posts.iter().map(|post| post.look().running());
         let running: Vec<_> = running.filter(|now| *now != Running::NOTHING).collect();
+        let workers = posts.len();
+        drop(posts);
         let tasks: Vec<_> = running.iter().filter_map(|now| now.location()).collect();
-        let others = running.len() - tasks.len();
-        (tasks, others)
+        let calls = self.pool.running_calls();
+        // Those that have not come to their work yet, or have left it.
+        let between = self.pool.alive().saturating_sub(workers + calls.len());
+        WhatRuns {
+            others: running.len() - tasks.len() + between,
+            tasks,
+            calls,
+        }
     }
+}
+
+/// What the threads of a runtime run, other than waiting.
+pub(crate) struct WhatRuns {
+    /// Tasks that are polled or dropped, by where they were spawned.
+    pub(crate) tasks: Vec<&'static Location<'static>>,
+    /// Blocking calls, likewise.
+    pub(crate) calls: Vec<&'static Location<'static>>,
+    /// Threads that run neither: hooks, and wakers that are no tasks'.
+    pub(crate) others: usize,
 }
 
 impl Drop for Listed<'_> {

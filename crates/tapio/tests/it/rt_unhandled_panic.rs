@@ -253,3 +253,18 @@ fn a_local_set_that_was_told_nothing_ignores_panics() {
         runtime.block_on(until(|| true));
     }
 }
+
+#[test]
+fn the_attributes_know_it() {
+    #[tapio::main(flavor = "current_thread", unhandled_panic = "shutdown_runtime")]
+    async fn ends() {
+        drop(tapio::spawn(async { panic_quietly("boom") }));
+        pending::<()>().await;
+    }
+    #[tapio::main(unhandled_panic = "ignore")]
+    async fn goes_on() -> bool {
+        tapio::spawn(async { panic_quietly("boom") }).await.is_err()
+    }
+    assert_eq!(panic_of(ends), MESSAGE);
+    assert!(goes_on());
+}
