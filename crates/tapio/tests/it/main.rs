@@ -5,6 +5,7 @@ mod support;
 
 mod guard_pinned;
 mod guard_advice;
+mod guard_errors;
 mod guard_rescue;
 mod guard_stall;
 mod guard_unobserved;

@@ -88,17 +88,19 @@ fn a_builder_without_a_name_spawns_what_has_none() {
 #[test]
 fn named_tasks_are_joined_aborted_and_shut_down_like_others() {
     for (kind, runtime) in runtimes() {
-        let left = runtime.block_on(async {
+        runtime.block_on(async {
             let sum = Builder::new().name("sum").spawn(async {
                 task::yield_now().await;
                 3
             });
             assert_eq!(sum.unwrap().await.unwrap(), 3, "{kind}");
-            let waits = Builder::new().name("waits").spawn(pending::<()>()).unwrap();
+            let waits = Builder::new().name("waits").spawn(pending::<()>());
+            let waits = waits.unwrap();
             waits.abort();
             assert!(waits.await.unwrap_err().is_cancelled(), "{kind}");
-            Builder::new().name("left").spawn(pending::<()>()).unwrap()
         });
+        let left = Builder::new().name("left");
+        let left = left.spawn_on(pending::<()>(), runtime.handle()).unwrap();
         drop(runtime);
         assert!(
             futures::executor::block_on(left)
