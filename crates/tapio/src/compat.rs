@@ -29,6 +29,11 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
+/// `future`, beyond the budget of the tokio task that it may be polled in.
+pub(crate) fn unbudgeted<F>(future: F) -> tokio::task::Unconstrained<F> {
+    tokio::task::unconstrained(future)
+}
+
 impl Compat {
     pub(crate) fn start() -> io::Result<Compat> {
         let runtime = Builder::new_current_thread().enable_all().build()?;

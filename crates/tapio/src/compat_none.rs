@@ -9,6 +9,11 @@ pub(crate) struct Compat;
 /// Nothing entered.
 pub(crate) struct Entered;
 
+/// `future`, which has no budget of tokio's.
+pub(crate) fn unbudgeted<F>(future: F) -> F {
+    future
+}
+
 impl Compat {
     #[expect(clippy::unnecessary_wraps, reason = "the shape of the real one")]
     pub(crate) fn start() -> io::Result<Compat> {

@@ -7,7 +7,9 @@
 //! API run on it.
 //!
 //! # Finding your way
-//! - [`spawn`] and [`task`]: tasks, blocking calls, task sets
+//! - [`spawn`] and [`task`]: tasks, blocking calls, task sets and groups
+//! - [`cpu`]: computation, on threads of its own
+//! - [`promise`](mod@promise): values that somebody else brings, callbacks
 //! - [`time`]: sleep, timeout, interval
 //! - [`net`]: TCP, UDP, Unix sockets
 //! - [`io`]: the traits, and [`io::unix::AsyncFd`] for other descriptors
@@ -28,6 +30,7 @@
 //! [`runtime::Builder::driver`] decides by hand.
 
 mod blocking;
+mod callback;
 mod capture;
 mod cell;
 #[cfg(feature = "compat")]
@@ -51,9 +54,11 @@ mod threads;
 mod watched;
 mod wheel;
 
+pub mod cpu;
 pub mod guard;
 pub mod io;
 pub mod net;
+pub mod promise;
 pub mod runtime;
 pub mod signal;
 pub mod sync;
@@ -63,4 +68,5 @@ pub mod time;
 pub use tapio_macros::{main, test};
 pub use tokio::{join, pin, select, try_join};
 
+pub use crate::promise::promise;
 pub use crate::task::spawn;

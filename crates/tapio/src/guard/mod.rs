@@ -79,9 +79,7 @@ mod reporter;
 
 pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
-    Advice, Culprit, LimitHit, LockWait, Report, Rescue, ShutdownWaits, SiteAdvice, Stall,
-    StallCause, StallEnded, Subscription, TaskInfo, UnobservedError, UnobservedPanic, Verdict,
-    note_panic_places, on_report, resume_observed,
+    Advice, CallbackPanic, Culprit, GroupFailuresLost, LimitHit, LockWait, Report, Rescue, ShutdownWaits, SiteAdvice, Stall, StallCause, StallEnded, Subscription, TaskInfo, UnobservedError, UnobservedPanic, Verdict, note_panic_places, on_report, resume_observed,
 };
 
 pub use crate::stack::{Frame, Origin, Stack};

@@ -9,7 +9,9 @@
 //! every other file is one kind of report with its text.
 
 mod advice;
+mod callback;
 mod deliver;
+mod group;
 mod limit;
 mod observed;
 mod place;
@@ -22,7 +24,9 @@ mod unobserved;
 use std::fmt;
 
 pub use self::advice::{Advice, LockWait, SiteAdvice, Verdict};
+pub use self::callback::CallbackPanic;
 pub use self::deliver::{Subscription, on_report};
+pub use self::group::GroupFailuresLost;
 pub use self::limit::LimitHit;
 pub use self::observed::resume_observed;
 pub use self::place::note_panic_places;
@@ -46,6 +50,10 @@ pub enum Report {
     /// What the guard would change, at the end of the last runtime, if
     /// `TAPIO_ADVICE=1` asks for it.
     Advice(Advice),
+    /// A callback panicked.
+    CallbackPanic(CallbackPanic),
+    /// A task group failed, and nobody was told.
+    GroupFailuresLost(GroupFailuresLost),
     /// A limit was reached.
     Limit(LimitHit),
     /// A runtime ends, and something on it does not.
@@ -64,6 +72,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Report::Advice(advice) => advice.fmt(f),
+            Report::CallbackPanic(panic) => panic.fmt(f),
+            Report::GroupFailuresLost(lost) => lost.fmt(f),
             Report::Limit(limit) => limit.fmt(f),
             Report::Shutdown(waits) => waits.fmt(f),
             Report::Stall(stall) => stall.fmt(f),

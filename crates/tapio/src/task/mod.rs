@@ -4,13 +4,17 @@
 //! is made of is in `cell`.
 
 mod builder;
+mod group;
 mod local;
+mod on_complete;
 mod set;
 mod spawn;
 mod task_local;
 mod yield_now;
 
 pub use self::builder::Builder;
+pub(crate) use self::group::{Alive, current_life};
+pub use self::group::{Ended, Failure, GroupError, Place, Scope, Spawner, TaskGroup};
 pub use self::local::{LocalEnterGuard, LocalSet, spawn_local};
 pub use self::set::JoinSet;
 pub use self::spawn::{block_in_place, spawn, spawn_blocking};

@@ -166,7 +166,7 @@ impl<T: 'static> JoinSet<T> {
         self.insert(handle.spawn_blocking(f))
     }
 
-    pub(super) fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
+    pub(in crate::task) fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
         let entry = self.members.vacant_entry();
         let waker = self.woken.waker_for(entry.key());

@@ -1,0 +1,126 @@
+//! Other ways to spawn into a group.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::TaskGroup;
+use super::shared::Shared;
+
+/// Spawns into a group from anywhere: a child that finds more to do, say.
+///
+/// It does not keep the group: one that has ended takes no more children.
+///
+/// # Examples
+/// ```
+/// use tapio::task::{GroupError, Spawner, TaskGroup};
+///
+/// async fn visit(depth: u32, spawner: Spawner<u32, std::io::Error>) -> std::io::Result<u32> {
+///     for _ in 0..depth {
+///         let _ = spawner.spawn(visit(depth - 1, spawner.clone()));
+///     }
+///     Ok(1)
+/// }
+///
+/// # tapio::runtime::Runtime::new().unwrap().block_on(async {
+/// let visited = TaskGroup::scope(async |group| {
+///     group.spawn(visit(3, group.spawner()));
+///     Ok(group.all().await.len())
+/// })
+/// .await?;
+/// assert_eq!(visited, 16);
+/// # Ok::<_, GroupError<std::io::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct Spawner<T, E> {
+    shared: Arc<Shared<T, E>>,
+}
+
+impl<T, E> Spawner<T, E> {
+    pub(super) fn new(shared: Arc<Shared<T, E>>) -> Spawner<T, E> {
+        Spawner { shared }
+    }
+}
+
+impl<T, E> Spawner<T, E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    /// Spawns a child, as [`TaskGroup::spawn`].
+    ///
+    /// # Errors
+    /// The child itself, when the group is over or about to be.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    #[track_caller]
+    pub fn spawn<F>(&self, child: F) -> Result<(), F>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let Some(birth) = self.shared.birth() else {
+            return Err(child);
+        };
+        birth.spawn(child, None);
+        Ok(())
+    }
+}
+
+impl<T, E> Clone for Spawner<T, E> {
+    fn clone(&self) -> Spawner<T, E> {
+        Spawner::new(Arc::clone(&self.shared))
+    }
+}
+
+impl<T, E> fmt::Debug for Spawner<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawner").finish_non_exhaustive()
+    }
+}
+
+/// A place for one more running child, from [`TaskGroup::reserve`]; dropping
+/// it gives it up.
+#[must_use = "a place that is dropped is given up"]
+pub struct Place<'a, T, E> {
+    group: &'a TaskGroup<T, E>,
+    /// `None` in a group without a limit.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl<'a, T, E> Place<'a, T, E> {
+    pub(super) fn new(
+        group: &'a TaskGroup<T, E>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Place<'a, T, E> {
+        Place { group, permit }
+    }
+}
+
+impl<T, E> Place<'_, T, E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    /// Spawns a child here.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    #[track_caller]
+    pub fn spawn<F>(self, child: F)
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        if let Some(birth) = self.group.shared.birth() {
+            birth.spawn(child, self.permit);
+        }
+    }
+}
+
+impl<T, E> fmt::Debug for Place<'_, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").finish_non_exhaustive()
+    }
+}
