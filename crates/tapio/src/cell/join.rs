@@ -91,6 +91,11 @@ impl<T> JoinHandle<T> {
         self.task.id()
     }
 
+    /// Drops what the task was to do, here and now, unless it has begun.
+    pub(crate) fn shut_down(&self) {
+        TaskRef::clone(&self.task).shut_down();
+    }
+
     /// Whether the task is complete; if not, `waker` is told when it is.
     pub(crate) fn poll_complete(&self, waker: &Waker) -> bool {
         let header = self.task.header();

@@ -43,7 +43,7 @@ impl<T> Resolver<T> {
     ///
     /// extern "C" fn on_answer(user: *mut c_void, answer: c_int) {
     ///     // SAFETY: `user` comes from `into_raw`, below, and the API calls once.
-    ///     let resolver = unsafe { Resolver::from_raw(user) };
+    ///     let resolver = unsafe { Resolver::<c_int>::from_raw(user) };
     ///     let _ = resolver.resolve(answer);
     /// }
     /// # unsafe extern "C" fn ask(then: extern "C" fn(*mut c_void, c_int), user: *mut c_void) {
@@ -51,8 +51,10 @@ impl<T> Resolver<T> {
     /// # }
     ///
     /// # tapio::runtime::Runtime::new().unwrap().block_on(async {
-    /// // SAFETY: `ask` wants a function and the pointer that it is given.
-    /// let answer = from_callback(|resolver| unsafe { ask(on_answer, resolver.into_raw()) });
+    /// let answer = from_callback(|resolver: Resolver<c_int>| {
+    ///     // SAFETY: `ask` wants a function and the pointer that it is given.
+    ///     unsafe { ask(on_answer, resolver.into_raw()) }
+    /// });
     /// assert_eq!(answer.await?, 42);
     /// # Ok::<_, tapio::promise::Broken>(())
     /// # }).unwrap();

@@ -100,22 +100,36 @@ impl Vacant {
     }
 }
 
+/// What a thread that is about to block leaves to others.
+enum Left {
+    /// Its seat, which somebody takes.
+    Seat(Arc<Shared>, u32),
+    /// Nothing: it has no seat, and keeps nobody waiting but itself.
+    Nothing,
+    /// Its seat, which nobody can take; or what cannot leave it.
+    Stays,
+}
+
 /// Runs a call that may block, on this thread, while another thread takes
 /// over this worker's tasks.
 #[track_caller]
 pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     let left = here::with_worker(|worker| {
-        let worker = worker?;
         if context::entered() != Entered::Inside {
             // Already inside of a `block_in_place`, or on a blocking thread.
-            return None;
+            return Left::Stays;
         }
+        let Some(worker) = worker else {
+            return Left::Nothing;
+        };
         assert!(
             worker.shared().flavor() == Flavor::MultiThread,
             "can call blocking only when running on the multi-threaded runtime"
         );
         let shared = Arc::clone(worker.shared());
-        let seat = worker.stand_up()?;
+        let Some(seat) = worker.stand_up() else {
+            return Left::Nothing;
+        };
         worker.hand_over();
         if shared.vacant.offer(seat)
             && let Err(why) = start_substitute(&shared)
@@ -123,17 +137,20 @@ pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
         {
             why.report();
             Back { shared, seat }.sit_down();
-            return None;
+            return Left::Stays;
         }
-        Some((shared, seat))
+        Left::Seat(shared, seat)
     });
     let _outside = context::set_entered(Entered::Outside);
-    let Some((shared, seat)) = left else {
+    if let Left::Stays = left {
         return coop::with_unlimited(f);
-    };
+    }
     // What blocks here blocks nobody, and is no stall.
     let _unwatched = context::enter_code(Running::NOTHING);
-    let _back = Back { shared, seat };
+    let _back = match left {
+        Left::Seat(shared, seat) => Some(Back { shared, seat }),
+        Left::Nothing | Left::Stays => None,
+    };
     coop::with_unlimited(f)
 }
 

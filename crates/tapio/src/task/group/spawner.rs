@@ -15,23 +15,30 @@ use super::shared::Shared;
 ///
 /// # Examples
 /// ```
+/// use std::io;
 /// use tapio::task::{GroupError, Spawner, TaskGroup};
 ///
-/// async fn visit(depth: u32, spawner: Spawner<u32, std::io::Error>) -> std::io::Result<u32> {
-///     for _ in 0..depth {
-///         let _ = spawner.spawn(visit(depth - 1, spawner.clone()));
+/// async fn page(number: u32) -> io::Result<u32> {
+///     Ok(number)
+/// }
+///
+/// async fn book(pages: u32, spawner: Spawner<u32, io::Error>) -> io::Result<u32> {
+///     for number in 1..=pages {
+///         if spawner.spawn(page(number)).is_err() {
+///             break;
+///         }
 ///     }
-///     Ok(1)
+///     Ok(0)
 /// }
 ///
 /// # tapio::runtime::Runtime::new().unwrap().block_on(async {
-/// let visited = TaskGroup::scope(async |group| {
-///     group.spawn(visit(3, group.spawner()));
-///     Ok(group.all().await.len())
+/// let read = TaskGroup::scope(async |group| {
+///     group.spawn(book(3, group.spawner()));
+///     Ok(group.all().await)
 /// })
 /// .await?;
-/// assert_eq!(visited, 16);
-/// # Ok::<_, GroupError<std::io::Error>>(())
+/// assert_eq!(read, [0, 1, 2, 3]);
+/// # Ok::<_, GroupError<io::Error>>(())
 /// # }).unwrap();
 /// ```
 pub struct Spawner<T, E> {
