@@ -44,7 +44,7 @@ async fn main() -> Result<(), GroupError<String>> {
     let failed = tapio::spawn(cheapest(3..=6)).await.expect("no panic");
     println!("{:?}", failed.map_err(GroupError::into_error));
 
-    let late = TaskGroup::scope(async |group: &TaskGroup<(), String>| {
+    let late = TaskGroup::scope(async |group: TaskGroup<(), String>| {
         group.timeout(Duration::from_millis(5));
         for _ in 0..3 {
             group.spawn(std::future::pending());

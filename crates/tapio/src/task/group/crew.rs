@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::error::Failure;
+use super::error::{Failure, report_lost};
 use super::shared::{Incoming, Outcome, Shared};
-use crate::report::{GroupFailuresLost, Report, TaskInfo};
+use crate::report::TaskInfo;
 use crate::task::{Id, JoinError, JoinSet};
 use crate::time::{Instant, Sleep, sleep_until};
 
@@ -55,22 +55,21 @@ impl<T, E> Crew<T, E> {
         std::mem::take(&mut self.failures)
     }
 
-    /// Says of failures that they come out nowhere else.
-    pub(super) fn report_failures(&mut self) {
-        let failures = self.take_failures();
-        if failures.is_empty() {
-            return;
-        }
-        let mut lost = GroupFailuresLost::new(self.group_at);
-        for failure in failures {
-            match failure {
-                Failure::Failed { task, .. } => lost.add(task, "returned an error".into()),
-                Failure::Panicked { task, panic } => lost.add(Some(task), panic.to_string()),
-                Failure::Cancelled { task } => lost.add(Some(task), "was cancelled".into()),
-                Failure::TimedOut { .. } => lost.add(None, "timed out".into()),
+    /// Takes in what went wrong in calls that ended after their children.
+    pub(super) fn take_late(&mut self) {
+        let late = self.shared.take_late();
+        // As in `child_failed`.
+        let is_unwanted = |failure: &Failure<E>| matches!(failure, Failure::Failed { .. });
+        for failure in late {
+            if self.has_failed() || !is_unwanted(&failure) {
+                self.failures.push(failure);
             }
         }
-        Report::GroupFailuresLost(lost).deliver();
+    }
+
+    /// Says of failures that they come out nowhere else.
+    pub(super) fn report_failures(&mut self) {
+        report_lost(self.group_at, self.take_failures());
     }
 }
 
@@ -215,6 +214,7 @@ impl<T, E> Drop for Crew<T, E> {
         for late in self.shared.close() {
             late.handle.abort();
         }
+        self.take_late();
         self.report_failures();
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{Location, resume_unwind};
 use std::time::Duration;
 
-use crate::report::TaskInfo;
+use crate::report::{GroupFailuresLost, Report, TaskInfo};
 use crate::task::JoinError;
 
 /// A group failed: what happened first, and what children did afterwards,
@@ -133,7 +133,7 @@ impl<E> GroupError<E> {
     /// ```should_panic
     /// # use tapio::task::{GroupError, TaskGroup};
     /// # tapio::runtime::Runtime::new().unwrap().block_on(async {
-    /// let result = TaskGroup::scope(async |group: &TaskGroup<(), String>| {
+    /// let result = TaskGroup::scope(async |group: TaskGroup<(), String>| {
     ///     group.spawn(async { panic!("oh") });
     ///     Ok(group.all().await)
     /// });
@@ -153,6 +153,23 @@ impl<E> GroupError<E> {
             first => GroupError::new(group_at, first, later),
         }
     }
+}
+
+/// Says of failures that they come out nowhere else.
+pub(super) fn report_lost<E>(group_at: &'static Location<'static>, failures: Vec<Failure<E>>) {
+    if failures.is_empty() {
+        return;
+    }
+    let mut lost = GroupFailuresLost::new(group_at);
+    for failure in failures {
+        match failure {
+            Failure::Failed { task, .. } => lost.add(task, "returned an error".into()),
+            Failure::Panicked { task, panic } => lost.add(Some(task), panic.to_string()),
+            Failure::Cancelled { task } => lost.add(Some(task), "was cancelled".into()),
+            Failure::TimedOut { .. } => lost.add(None, "timed out".into()),
+        }
+    }
+    Report::GroupFailuresLost(lost).deliver();
 }
 
 impl<E: fmt::Display> fmt::Display for GroupError<E> {

@@ -2,13 +2,18 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
+use super::life::Alive;
 use super::shared::Shared;
 use super::spawner::{Place, Spawner};
-use crate::task::spawn_blocking;
+use crate::report::TaskInfo;
+use crate::task::{self, spawn_blocking};
 use crate::time::Instant;
 
 /// Tasks that end with the block that spawned them: structured concurrency.
@@ -234,7 +239,8 @@ where
 
     /// Runs a call that blocks as a child, on a thread kept for that.
     ///
-    /// A call that has begun cannot be cancelled: the group waits for it.
+    /// A call that has begun cannot be cancelled: the group waits for it, and
+    /// its error or panic counts as a child's.
     ///
     /// # Panics
     /// Outside of a runtime.
@@ -246,22 +252,75 @@ where
         let Some(birth) = self.shared.birth() else {
             return;
         };
-        let life = birth.life();
-        let child = async move {
-            let call = spawn_blocking(move || {
-                let _life = life;
-                call()
-            });
-            match call.await {
-                Ok(outcome) => outcome,
-                Err(error) => match error.try_into_panic() {
-                    Ok(payload) => resume_unwind(payload),
-                    // The runtime ends, and this task with it.
-                    Err(_) => std::future::pending().await,
-                },
-            }
+        let call = Call {
+            call,
+            life: birth.life(),
+            shared: Arc::clone(&self.shared),
+            at: Location::caller(),
         };
-        birth.spawn(child, None);
+        birth.spawn(call.run(), None);
+    }
+}
+
+/// A call that blocks, on its way to a thread.
+struct Call<F, T, E> {
+    call: F,
+    life: Arc<Alive>,
+    shared: Arc<Shared<T, E>>,
+    at: &'static Location<'static>,
+}
+
+impl<F, T, E> Call<F, T, E>
+where
+    F: FnOnce() -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    /// What the child does: it has the call made and waits for its outcome.
+    async fn run(self) -> Result<T, E> {
+        let (outcome, came) = oneshot::channel();
+        let Call {
+            call,
+            life,
+            shared,
+            at,
+        } = self;
+        let group = Arc::clone(&shared);
+        drop(spawn_blocking(move || {
+            let ended = catch_unwind(AssertUnwindSafe(call));
+            if let Err(ended) = outcome.send(ended) {
+                // The child was cancelled meanwhile, and hears nothing.
+                group.call_ended(TaskInfo::new(task::id(), at), ended);
+            }
+            drop(life);
+        }));
+        let mut coming = Coming { came, shared, at };
+        match (&mut coming.came).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(payload)) => resume_unwind(payload),
+            // The runtime ends, and this task with it.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// The outcome of a call, which may come in the very moment in which the child
+/// is cancelled.
+struct Coming<T, E> {
+    came: oneshot::Receiver<thread::Result<Result<T, E>>>,
+    shared: Arc<Shared<T, E>>,
+    at: &'static Location<'static>,
+}
+
+impl<T, E> Drop for Coming<T, E> {
+    fn drop(&mut self) {
+        self.came.close();
+        if let Ok(ended) = self.came.try_recv()
+            && let Some(id) = task::try_id()
+        {
+            let task = TaskInfo::new(id, self.at);
+            self.shared.call_ended(task, ended);
+        }
     }
 }
 

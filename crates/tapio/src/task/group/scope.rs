@@ -39,9 +39,10 @@ where
     /// A handful of allocations for the group; for each child, one beside the
     /// task's.
     #[track_caller]
-    pub fn scope<F, R>(body: F) -> Scope<impl Future<Output = Result<R, GroupError<E>>>>
+    pub fn scope<F, B, R>(body: F) -> Scope<impl Future<Output = Result<R, GroupError<E>>>>
     where
-        F: AsyncFnOnce(&TaskGroup<T, E>) -> Result<R, E>,
+        F: FnOnce(TaskGroup<T, E>) -> B,
+        B: Future<Output = Result<R, E>>,
     {
         let births = Births::new();
         Scope {
@@ -51,7 +52,7 @@ where
     }
 }
 
-async fn run<T, E, F, R>(
+async fn run<T, E, F, B, R>(
     body: F,
     births: Births,
     at: &'static Location<'static>,
@@ -59,15 +60,14 @@ async fn run<T, E, F, R>(
 where
     T: Send + 'static,
     E: Send + 'static,
-    F: AsyncFnOnce(&TaskGroup<T, E>) -> Result<R, E>,
+    F: FnOnce(TaskGroup<T, E>) -> B,
+    B: Future<Output = Result<R, E>>,
 {
-    let group = TaskGroup {
-        shared: Arc::new(Shared::new()),
-    };
-    group.shared.open(births.give());
-    let mut crew = Crew::new(Arc::clone(&group.shared), at);
+    let shared = Arc::new(Shared::new(at));
+    shared.open(births.give());
+    let mut crew = Crew::new(Arc::clone(&shared), at);
     let mut returned = {
-        let mut body = pin!(Some(body(&group)));
+        let mut body = pin!(Some(body(TaskGroup { shared })));
         let returned = poll_fn(|cx| {
             let body = body.as_mut().as_pin_mut().expect("it is dropped below");
             poll_beside(&mut crew, body, cx)
@@ -90,6 +90,7 @@ where
     crew.cancel();
     poll_fn(|cx| crew.poll_joined(cx)).await;
     births.all_ended().await;
+    crew.take_late();
     match returned {
         Returned::Panic(payload) => {
             crew.report_failures();

@@ -6,19 +6,24 @@ use std::mem;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::thread;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::error::{Failure, report_lost};
 use super::life::{Alive, LIFE};
 use crate::coop;
-use crate::task::{JoinHandle, spawn};
+use crate::report::TaskInfo;
+use crate::task::{JoinError, JoinHandle, spawn};
 use crate::time::Instant;
 
 /// What a child gives back.
 pub(super) type Outcome<T, E> = Result<T, E>;
 
 pub(super) struct Shared<T, E> {
+    /// Where the scope is.
+    at: &'static Location<'static>,
     state: Mutex<State<T, E>>,
 }
 
@@ -35,6 +40,8 @@ struct State<T, E> {
     limit: Option<Arc<Semaphore>>,
     deadline: Option<Instant>,
     is_cancelled: bool,
+    /// Of calls whose children were cancelled; `None` when nobody looks.
+    late: Option<Vec<Failure<E>>>,
     /// The task of the scope.
     scope: Option<Waker>,
     /// Whoever waits for results.
@@ -66,8 +73,9 @@ pub(super) struct Birth<'a, T, E> {
 }
 
 impl<T, E> Shared<T, E> {
-    pub(super) fn new() -> Shared<T, E> {
+    pub(super) fn new(at: &'static Location<'static>) -> Shared<T, E> {
         Shared {
+            at,
             state: Mutex::new(State {
                 incoming: Vec::new(),
                 results: VecDeque::new(),
@@ -77,6 +85,7 @@ impl<T, E> Shared<T, E> {
                 limit: None,
                 deadline: None,
                 is_cancelled: false,
+                late: Some(Vec::new()),
                 scope: None,
                 waiting: Vec::new(),
             }),
@@ -184,6 +193,35 @@ impl<T, E> Shared<T, E> {
         drop(state);
         drop(life);
         incoming
+    }
+
+    /// A call has ended after its child was cancelled. Values are as unwanted
+    /// as those of children.
+    pub(super) fn call_ended(&self, task: TaskInfo, ended: thread::Result<Outcome<T, E>>) {
+        let failure = match ended {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => Failure::Failed {
+                error,
+                task: Some(task),
+            },
+            Err(payload) => Failure::Panicked {
+                panic: JoinError::panic(task.id, payload),
+                task,
+            },
+        };
+        let mut state = self.state.lock();
+        if let Some(late) = &mut state.late {
+            late.push(failure);
+            return;
+        }
+        drop(state);
+        report_lost(self.at, vec![failure]);
+    }
+
+    /// What calls failed with after their children were cancelled; from now on
+    /// nobody looks.
+    pub(super) fn take_late(&self) -> Vec<Failure<E>> {
+        self.state.lock().late.take().unwrap_or_default()
     }
 
     /// The next result; `None` when no child is left to give one.
