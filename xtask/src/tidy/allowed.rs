@@ -17,6 +17,10 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
                 "`time::Instant::now` is the one door to the clock, and the rest of `time` goes through it",
             ),
             (
+                "crates/tapio/src/task/group/",
+                "through `time::Instant`",
+            ),
+            (
                 "crates/tapio-http/src/rt/timer.rs",
                 "through `tapio::time::Instant`",
             ),
@@ -61,6 +65,10 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
             (
                 "crates/tapio/src/signal/",
                 "signals come from the real system, through a pipe of their own",
+            ),
+            (
+                "crates/tapio/src/cpu/pool.rs",
+                "real threads compute beside real workers, and are to be nicer than those",
             ),
             (
                 "crates/tapio/src/capture/",

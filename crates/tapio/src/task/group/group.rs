@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::life::Alive;
-use super::shared::Shared;
+use super::shared::{Birth, Shared};
 use super::spawner::{Place, Spawner};
 use crate::report::TaskInfo;
 use crate::task::{self, spawn_blocking};
@@ -18,8 +18,8 @@ use crate::time::Instant;
 
 /// Tasks that end with the block that spawned them: structured concurrency.
 ///
-/// [`TaskGroup::scope`] runs a body, which spawns children into its group and
-/// takes their results as they end ([`next`](TaskGroup::next)) or all at once
+/// [`TaskGroup::scope`] runs a body, which is given the group, spawns children
+/// into it and takes their results as they end ([`next`](TaskGroup::next)) or all at once
 /// ([`all`](TaskGroup::all)). When the scope's future is done, no child is
 /// there any more, nor anything in groups within children.
 ///
@@ -207,6 +207,19 @@ impl<T, E> TaskGroup<T, E> {
         Place::new(self, place)
     }
 
+    /// A child that is about to be.
+    #[track_caller]
+    pub(super) fn birth(&self) -> Birth<'_, T, E> {
+        let Some(birth) = self.shared.birth() else {
+            panic!(
+                "the task group at {} is over and takes no more children; what outlives its body \
+                 should keep a `Spawner`",
+                self.shared.at
+            );
+        };
+        birth
+    }
+
     /// A way for others to spawn into this group, children too.
     #[must_use]
     pub fn spawner(&self) -> Spawner<T, E> {
@@ -225,16 +238,14 @@ where
     /// there and has not begun.
     ///
     /// # Panics
-    /// Outside of a runtime.
+    /// Outside of a runtime, and when the group is over, which it is not while
+    /// its body runs.
     #[track_caller]
     pub fn spawn<F>(&self, child: F)
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        // A group that is over has no body; only its destructors come here.
-        if let Some(birth) = self.shared.birth() {
-            birth.spawn(child, None);
-        }
+        self.birth().spawn(child, None);
     }
 
     /// Runs a call that blocks as a child, on a thread kept for that.
@@ -243,15 +254,14 @@ where
     /// its error or panic counts as a child's.
     ///
     /// # Panics
-    /// Outside of a runtime.
+    /// Outside of a runtime, and when the group is over, which it is not while
+    /// its body runs.
     #[track_caller]
     pub fn spawn_blocking<F>(&self, call: F)
     where
         F: FnOnce() -> Result<T, E> + Send + 'static,
     {
-        let Some(birth) = self.shared.birth() else {
-            return;
-        };
+        let birth = self.birth();
         let call = Call {
             call,
             life: birth.life(),

@@ -23,7 +23,7 @@ pub(super) type Outcome<T, E> = Result<T, E>;
 
 pub(super) struct Shared<T, E> {
     /// Where the scope is.
-    at: &'static Location<'static>,
+    pub(super) at: &'static Location<'static>,
     state: Mutex<State<T, E>>,
 }
 

@@ -114,15 +114,13 @@ where
     /// Spawns a child here.
     ///
     /// # Panics
-    /// Outside of a runtime.
+    /// As [`TaskGroup::spawn`].
     #[track_caller]
     pub fn spawn<F>(self, child: F)
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        if let Some(birth) = self.group.shared.birth() {
-            birth.spawn(child, self.permit);
-        }
+        self.group.birth().spawn(child, self.permit);
     }
 }
 
