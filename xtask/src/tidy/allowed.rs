@@ -16,10 +16,7 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
                 "crates/tapio/src/time/",
                 "`time::Instant::now` is the one door to the clock, and the rest of `time` goes through it",
             ),
-            (
-                "crates/tapio/src/task/group/",
-                "through `time::Instant`",
-            ),
+            ("crates/tapio/src/task/group/", "through `time::Instant`"),
             (
                 "crates/tapio-http/src/rt/timer.rs",
                 "through `tapio::time::Instant`",

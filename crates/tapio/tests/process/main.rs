@@ -6,6 +6,7 @@
 //! - `leaks`: runtimes that end in the middle of everything
 //! - `drops`: futures that are dropped at any poll
 //! - `scene`: every kind of operation, in flight at once
+//! - `cpu`: the pool for computation, which is one for the process
 //! - `idle`: who has nothing to do does nothing
 //! - `capture`: the guard's signal beside a program's own
 //! - `stop`: a server that is gone is gone
@@ -14,6 +15,7 @@
 
 mod advice;
 mod capture;
+mod cpu;
 mod drops;
 mod idle;
 mod leaks;
