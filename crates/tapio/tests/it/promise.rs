@@ -123,7 +123,8 @@ fn told<T: Send + 'static>() -> (impl FnOnce(T) + Send + 'static, Promise<T>) {
 #[test]
 fn a_task_calls_back_however_it_ends_and_once() {
     for (kind, runtime) in runtimes() {
-        let ends = runtime.block_on(async {
+        let (at_the_end, ends) = told();
+        runtime.block_on(async {
             let (gate, opened) = oneshot::channel::<()>();
             let waits = tapio::spawn(async move { opened.await.is_ok() });
             let (callback, result) = told();
@@ -157,9 +158,7 @@ fn a_task_calls_back_however_it_ends_and_once() {
             assert_eq!(result.await.unwrap().unwrap(), 6, "{kind}");
 
             // The end of the runtime is an end as well.
-            let (callback, result) = told();
-            tapio::spawn(pending::<()>()).on_complete(callback);
-            result
+            tapio::spawn(pending::<()>()).on_complete(at_the_end);
         });
         drop(runtime);
         let Poll::Ready(result) = poll_once(ends) else {
