@@ -288,6 +288,15 @@ fn a_group_waits_for_calls_that_its_children_began() {
 }
 
 #[test]
+fn its_threads_are_nicer_than_others_and_no_other_is() {
+    let nice = || rustix::process::getpriority_process(None).unwrap();
+    let before = nice();
+    let there = Kind::all()[0].build().block_on(cpu::spawn(nice)).unwrap();
+    assert_eq!(there, (before + 5).min(19));
+    assert_eq!(nice(), before);
+}
+
+#[test]
 fn figures_add_up() {
     let runtime = Kind::all()[0].build();
     let before = cpu::metrics();
