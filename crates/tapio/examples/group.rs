@@ -10,12 +10,14 @@ use std::time::Duration;
 use tapio::task::{Failure, GroupError, TaskGroup};
 use tapio::time::sleep;
 
-/// Shops answer later the farther they are; the fourth is closed.
+/// Shops answer later the farther they are; the fourth is closed, and what is
+/// beyond never answers.
 async fn price(shop: u64) -> Result<u64, String> {
-    if shop == 4 {
-        return Err(format!("shop {shop} is closed"));
+    match shop {
+        1..=3 => sleep(Duration::from_millis(5 * shop)).await,
+        4 => return Err(format!("shop {shop} is closed")),
+        _ => std::future::pending().await,
     }
-    sleep(Duration::from_millis(20 * shop)).await;
     Ok(100 - 10 * shop)
 }
 
@@ -26,11 +28,12 @@ async fn cheapest(shops: std::ops::RangeInclusive<u64>) -> Result<u64, GroupErro
         for shop in shops {
             group.spawn(price(shop));
         }
-        let mut cheapest = u64::MAX;
+        let (mut offers, mut cheapest) = (0, u64::MAX);
         while let Some(price) = group.next().await {
-            println!("offered {price}");
+            offers += 1;
             cheapest = cheapest.min(price);
         }
+        println!("{offers} offers");
         Ok(cheapest)
     })
     .await
@@ -41,7 +44,7 @@ async fn main() -> Result<(), GroupError<String>> {
     println!("cheapest: {}", cheapest(1..=3).await?);
 
     // Its error cancels the others, and nothing is left of them here.
-    let failed = tapio::spawn(cheapest(3..=6)).await.expect("no panic");
+    let failed = tapio::spawn(cheapest(4..=6)).await.expect("no panic");
     println!("{:?}", failed.map_err(GroupError::into_error));
 
     let late = TaskGroup::scope(async |group: TaskGroup<(), String>| {
