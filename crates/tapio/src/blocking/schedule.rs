@@ -9,12 +9,12 @@ use crate::report::Unobserved;
 /// Blocking tasks are queued once and never woken.
 #[derive(Debug)]
 pub(crate) struct NoSchedule {
-    counters: Arc<Counters>,
+    counters: Option<Arc<Counters>>,
 }
 
 impl NoSchedule {
-    /// For a call on a runtime with these counters.
-    pub(crate) fn new(counters: Arc<Counters>) -> NoSchedule {
+    /// For a call that comes from a runtime with these counters, or from none.
+    pub(crate) fn new(counters: Option<Arc<Counters>>) -> NoSchedule {
         NoSchedule { counters }
     }
 }
@@ -35,6 +35,8 @@ impl Schedule for NoSchedule {
     }
 
     fn count_unobserved(&self, what: Unobserved) {
-        self.counters.count_unobserved(what);
+        if let Some(counters) = &self.counters {
+            counters.count_unobserved(what);
+        }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::pool::{Counters, Pool};
 use crate::blocking::NoSchedule;
 use crate::cell::{JoinHandle, new_blocking_task};
+use crate::context;
 use crate::runtime::Handle;
 use crate::task::{Alive, current_life};
 use crate::task_id::Id;
@@ -32,6 +33,7 @@ where
     R: Send + 'static,
 {
     pub(super) fn new(pool: &'static Pool, call: F, at: &'static Location<'static>) -> Job<F> {
+        context::note_offload();
         Job {
             call: Some(call),
             id: Id::next(),
@@ -45,7 +47,10 @@ where
     /// Puts it in line.
     pub(super) fn submit(self, place: OwnedSemaphorePermit) -> JoinHandle<R> {
         let (id, at, pool) = (self.id, self.at, self.pool);
-        let (call, handle) = new_blocking_task(move || self.run(), NoSchedule, id, at);
+        let counters = self.runtime.as_ref();
+        let counters = counters.map(|handle| Arc::clone(handle.shared.pool.counters()));
+        let scheduler = NoSchedule::new(counters);
+        let (call, handle) = new_blocking_task(move || self.run(), scheduler, id, at);
         pool.submit(call, place);
         handle
     }

@@ -221,7 +221,7 @@ impl Handle {
     {
         context::note_offload();
         let pool = &self.shared.pool;
-        let scheduler = blocking::NoSchedule::new(Arc::clone(pool.counters()));
+        let scheduler = blocking::NoSchedule::new(Some(Arc::clone(pool.counters())));
         let id = Id::next();
         let (task, handle) = match name {
             Some(name) => new_blocking_task(f, Named::new(scheduler, id, name), id, at),
