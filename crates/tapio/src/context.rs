@@ -133,6 +133,15 @@ pub(crate) fn current_task_site() -> Option<(u64, &'static Location<'static>)> {
     })
 }
 
+/// The running task's number, zero outside of tasks, and what runs.
+#[inline]
+pub(crate) fn current() -> (u64, Running) {
+    HOT.with(|hot| {
+        let post = hot.post();
+        (post.task(), post.look().running())
+    })
+}
+
 /// Marks this thread as running a task until the guard is dropped.
 ///
 /// # Cost

@@ -41,6 +41,10 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
                 "crates/tapio/src/capture/",
                 "how long to wait for a real thread is real time in any world",
             ),
+            (
+                "crates/tapio/src/sync/",
+                "how long somebody waits for a lock is asked with and without a runtime",
+            ),
         ],
     },
     KernelCall {

@@ -78,7 +78,23 @@ const TAPIO_MODULES: &[Row] = &[
     ("coop", &["context"]),
     ("callback", &["context", "coop", "report"]),
     ("thread_parker", &["context", "coop", "rounds"]),
-    ("sync", &["context", "coop", "report", "rounds", "task_id"]),
+    (
+        "cell",
+        &["context", "coop", "report", "sync_facade", "task_id"],
+    ),
+    (
+        "sync",
+        &[
+            "cell",
+            "context",
+            "coop",
+            "report",
+            "rounds",
+            "task_id",
+            "thread_parker",
+            "threads",
+        ],
+    ),
     (
         "guard",
         &[
@@ -94,10 +110,6 @@ const TAPIO_MODULES: &[Row] = &[
             "thread_state",
             "threads",
         ],
-    ),
-    (
-        "cell",
-        &["context", "coop", "report", "sync_facade", "task_id"],
     ),
     ("blocking", &["cell", "guard", "report", "threads"]),
     ("compat", &["threads"]),

@@ -31,4 +31,4 @@ pub(crate) use self::named::Named;
 pub(crate) use self::new::{new_blocking_task, new_task};
 pub(crate) use self::owned::OwnedTasks;
 pub(crate) use self::raw::{Notified, TaskRef};
-pub(crate) use self::waker::is_task_waker;
+pub(crate) use self::waker::{Wakers, is_task_waker, other_wakers};

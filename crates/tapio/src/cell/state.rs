@@ -28,6 +28,7 @@
 
 use std::fmt;
 
+use super::waker::Wakers;
 use crate::sync_facade::{AtomicUsize, Ordering};
 
 const RUNNING: usize = 1;
@@ -204,6 +205,23 @@ impl State {
             let last = next < REF;
             (Some(next), if last { Wake::Dealloc } else { Wake::Nothing })
         })
+    }
+
+    /// Who holds references to an idle task beside its owner list, its join
+    /// handle and `known` wakers.
+    pub(super) fn other_wakers(&self, known: usize) -> Wakers {
+        // Acquire: pairs with the release in `end_poll`, so that whoever finds
+        // a task idle sees all that its last poll did.
+        let state = self.0.load(Ordering::Acquire);
+        if state & (RUNNING | NOTIFIED | COMPLETE | CANCELLED) != 0 {
+            return Wakers::Busy;
+        }
+        let handle = usize::from(state & JOIN_INTEREST != 0);
+        if state / REF <= 1 + handle + known {
+            Wakers::None
+        } else {
+            Wakers::Others
+        }
     }
 
     /// Asks for the task's end. Says whether a new `Notified`, whose reference

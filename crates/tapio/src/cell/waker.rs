@@ -29,6 +29,29 @@ pub(crate) fn is_task_waker(waker: &Waker) -> bool {
     std::ptr::eq(waker.vtable(), &raw const VTABLE)
 }
 
+/// What is known of who may wake a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wakers {
+    /// It runs or is about to: it may keep or drop wakers at this moment.
+    Busy,
+    /// It waits, and nobody but the asker's has a waker of it.
+    None,
+    /// It waits, and there are others that may wake or abort it.
+    Others,
+}
+
+/// Who may wake the task of `waker` beside the `known` wakers that the asker
+/// counts; `None` for the waker of something that is no task.
+pub(crate) fn other_wakers(waker: &Waker, known: usize) -> Option<Wakers> {
+    if !is_task_waker(waker) {
+        return None;
+    }
+    // SAFETY: the vtable says that it was made here, and the caller's borrow
+    // keeps its reference.
+    let task = unsafe { borrow(waker.data()) };
+    Some(task.header().state.other_wakers(known))
+}
+
 impl Deref for BorrowedWaker {
     type Target = Waker;
     fn deref(&self) -> &Waker {

@@ -5,11 +5,13 @@
 //! [`on_report`] function, and, in a program that set up neither, to standard
 //! error: nothing is silent.
 //!
-//! `deliver` says who is told and when; `task` is how a report names a task;
-//! every other file is one kind of report with its text.
+//! `deliver` says who is told and when; `budget` for how long a lock may be
+//! kept; `task` is how a report names a task; every other file is one kind of
+//! report with its text.
 
 mod advice;
 mod callback;
+mod budget;
 mod deliver;
 mod group;
 mod limit;
@@ -17,6 +19,7 @@ mod observed;
 mod place;
 mod shutdown;
 mod sites;
+mod lock;
 mod stall;
 mod task;
 mod unobserved;
@@ -25,12 +28,18 @@ use std::fmt;
 
 pub use self::advice::{Advice, LockWait, SiteAdvice, Verdict};
 pub use self::callback::CallbackPanic;
+pub(crate) use self::budget::LOCK_BUDGET;
+pub use self::budget::{lock_budget, set_lock_budget};
 pub use self::deliver::{Subscription, on_report};
 pub use self::group::GroupFailuresLost;
 pub use self::limit::LimitHit;
 pub use self::observed::resume_observed;
 pub use self::place::note_panic_places;
 pub use self::shutdown::ShutdownWaits;
+pub use self::lock::{
+    Deadlock, DeadlockParty, Futurelock, LockHeld, LockInfo, LockKind, LockReleased, LockUse,
+    LockUser,
+};
 pub use self::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
 pub use self::task::TaskInfo;
 pub use self::unobserved::{UnobservedError, UnobservedPanic};
@@ -66,6 +75,14 @@ pub enum Report {
     UnobservedError(UnobservedError),
     /// A panic that nobody looked at.
     UnobservedPanic(UnobservedPanic),
+    /// Tasks wait for locks that none but they hold.
+    Deadlock(Deadlock),
+    /// A lock was given to a future that nobody polls.
+    Futurelock(Futurelock),
+    /// A lock was held for long while others wait.
+    LockHeld(LockHeld),
+    /// And is so no longer.
+    LockReleased(LockReleased),
 }
 
 impl fmt::Display for Report {
@@ -80,6 +97,10 @@ impl fmt::Display for Report {
             Report::StallEnded(ended) => ended.fmt(f),
             Report::UnobservedError(error) => error.fmt(f),
             Report::UnobservedPanic(panic) => panic.fmt(f),
+            Report::Deadlock(deadlock) => deadlock.fmt(f),
+            Report::Futurelock(futurelock) => futurelock.fmt(f),
+            Report::LockHeld(held) => held.fmt(f),
+            Report::LockReleased(released) => released.fmt(f),
         }
     }
 }

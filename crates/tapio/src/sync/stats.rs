@@ -1,0 +1,63 @@
+//! How long who has waited for which locks, for the advisor.
+
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::report::LockInfo;
+
+/// Sites and locks told apart; what comes beyond is not counted by site.
+const ENTRIES_MAX: usize = 1024;
+
+type Key = (&'static Location<'static>, LockInfo);
+
+static STATS: LazyLock<Mutex<HashMap<Key, Sum>>> = LazyLock::new(Mutex::default);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    waits: u64,
+    waited: Duration,
+}
+
+/// What the tasks of one spawn site have waited for one lock, or for all that
+/// were made at one line under one name.
+#[derive(Clone, Debug)]
+#[expect(dead_code, reason = "for the advisor")]
+pub(crate) struct WaitStat {
+    /// Where the tasks were spawned or blocked on; for others the line that
+    /// waited.
+    pub(crate) site: &'static Location<'static>,
+    pub(crate) lock: LockInfo,
+    pub(crate) waits: u64,
+    pub(crate) waited: Duration,
+}
+
+pub(super) fn add(site: &'static Location<'static>, lock: &LockInfo, waited: Duration) {
+    let mut stats = STATS.lock();
+    let key = (site, lock.clone());
+    let is_full = stats.len() >= ENTRIES_MAX;
+    if is_full && !stats.contains_key(&key) {
+        return;
+    }
+    let sum = stats.entry(key).or_default();
+    sum.waits += 1;
+    sum.waited += waited;
+}
+
+/// All waits that have ended, by site and lock.
+#[allow(dead_code, reason = "for the advisor")]
+pub(crate) fn wait_stats() -> Vec<WaitStat> {
+    let stats = STATS.lock();
+    stats
+        .iter()
+        .map(|((site, lock), sum)| WaitStat {
+            site,
+            lock: lock.clone(),
+            waits: sum.waits,
+            waited: sum.waited,
+        })
+        .collect()
+}
