@@ -8,7 +8,11 @@ use crate::report::{LOCK_BUDGET, lock_budget};
 /// looked at even when that is off.
 pub(super) fn get() -> Duration {
     let budget = lock_budget();
-    if budget.is_zero() { LOCK_BUDGET } else { budget }
+    if budget.is_zero() {
+        LOCK_BUDGET
+    } else {
+        budget
+    }
 }
 
 /// After how long a circle that is not proved is told.

@@ -41,6 +41,8 @@ pub(super) struct Ledger {
     /// Permits were added or forgotten: who holds them says nothing of when
     /// they come back.
     is_loose: AtomicBool,
+    /// Given to it when somebody waits for it first; zero before.
+    number: AtomicU64,
     /// Somebody waits, and the guard will not look again unless it is told.
     wants_word: AtomicBool,
     book: Book,
@@ -117,6 +119,7 @@ impl Ledger {
             info,
             total,
             is_loose: AtomicBool::new(false),
+            number: AtomicU64::new(0),
             wants_word: AtomicBool::new(false),
             book,
         })
@@ -219,6 +222,21 @@ impl Ledger {
             }));
         }
         holds
+    }
+
+    /// A number that no other lock has had or will have. Asked by one thread
+    /// at a time, under the graph's lock.
+    pub(super) fn number(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // Relaxed, all: the graph's lock orders those who ask.
+        match self.number.load(Ordering::Relaxed) {
+            0 => {
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                self.number.store(number, Ordering::Relaxed);
+                number
+            }
+            number => number,
+        }
     }
 
     /// Permits came or went otherwise than by being acquired and released.

@@ -182,6 +182,15 @@ impl<L: Deref<Target: Lock>> Held<L> {
         self.note
     }
 
+    /// The permits of `other` become its own.
+    pub(super) fn take_over(&mut self, other: &mut Held<L>, permits: usize) {
+        if self.note == Note::NONE {
+            std::mem::swap(&mut self.note, &mut other.note);
+        }
+        other.set_permits(0);
+        self.set_permits(permits);
+    }
+
     pub(super) fn permits(&self) -> usize {
         self.permits
     }

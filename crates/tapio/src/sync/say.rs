@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -73,10 +73,10 @@ fn tell() {
 }
 
 /// Whether nothing was told of this lock and line for a while.
-pub(super) fn is_new(ledger: &Arc<Ledger>, place: &'static Location<'static>, now: Instant) -> bool {
-    type Key = (usize, &'static Location<'static>);
+pub(super) fn is_new(ledger: &Ledger, place: &'static Location<'static>, now: Instant) -> bool {
+    type Key = (u64, &'static Location<'static>);
     static TOLD: LazyLock<Mutex<HashMap<Key, Instant>>> = LazyLock::new(Mutex::default);
-    let key = (Arc::as_ptr(ledger).addr(), place);
+    let key = (ledger.number(), place);
     let mut told = TOLD.lock();
     if told.get(&key).is_some_and(|at| now < *at + WINDOW) {
         return false;

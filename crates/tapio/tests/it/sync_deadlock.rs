@@ -77,7 +77,10 @@ fn two_tasks_are_told_with_their_locks_and_lines() {
         assert_eq!(ends(&party), (vec!["b".into()], vec!["a".into()]));
         let text = deadlock.to_string();
         assert!(text.contains("sync_deadlock.rs:"), "{text}");
-        assert!(text.lines().last().unwrap().starts_with("  help: "), "{text}");
+        assert!(
+            text.lines().last().unwrap().starts_with("  help: "),
+            "{text}"
+        );
         resolve(&runtime, vec![one, two]);
         assert_eq!(reports.deadlocks_so_far().len(), 0);
     }
@@ -329,10 +332,9 @@ fn a_blocking_thread_takes_part() {
             assert_eq!(deadlock.lasted, None, "{deadlock}");
             let party = party_of(&deadlock, &task);
             assert_eq!(ends(&party), (vec!["a".into()], vec!["b".into()]));
-            let thread_party = deadlock
-                .parties
-                .iter()
-                .find(|party| matches!(party.user, LockUser::Thread(_)));
+            let thread_party = deadlock.parties.iter().find(
+                |party| matches!(&party.user, LockUser::Task(info) if info.id == thread.id()),
+            );
             let ends = ends(thread_party.unwrap_or_else(|| panic!("{deadlock}")));
             assert_eq!(ends, (vec!["b".into()], vec!["a".into()]));
             task.abort();

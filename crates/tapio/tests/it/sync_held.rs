@@ -57,7 +57,10 @@ fn a_mutex_held_for_long_is_told_with_both_ends() {
         assert_eq!(held.waiters_count, 1, "{held}");
         assert!(is_task(&held.waiters[0].0, &waiter), "{held}");
         let text = held.to_string();
-        assert!(text.lines().last().unwrap().starts_with("  help: "), "{text}");
+        assert!(
+            text.lines().last().unwrap().starts_with("  help: "),
+            "{text}"
+        );
         go.send(()).unwrap();
         runtime.block_on(async {
             task.await.unwrap();
@@ -166,7 +169,10 @@ fn a_lock_given_to_a_future_that_nobody_polls_is_told() {
         assert!(is_task(&futurelock.behind[0].0, &task), "{futurelock}");
         assert!(futurelock.at.line() < futurelock.behind[0].1.line());
         let text = futurelock.to_string();
-        assert!(text.lines().last().unwrap().starts_with("  help: "), "{text}");
+        assert!(
+            text.lines().last().unwrap().starts_with("  help: "),
+            "{text}"
+        );
         task.abort();
         runtime.block_on(async { assert!(task.await.unwrap_err().is_cancelled()) });
         assert!(lock.try_lock().is_ok());

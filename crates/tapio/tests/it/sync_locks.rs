@@ -59,7 +59,10 @@ fn a_reader_that_reads_again_behind_a_writer_waits_for_itself() {
         let (user, at) = &party.waits[0].behind[0];
         assert!(user.to_string().contains(&format!("task {}", writer.id())));
         assert!(at.file().ends_with("sync_locks.rs"));
-        assert!(deadlock.to_string().contains("in line behind"), "{deadlock}");
+        assert!(
+            deadlock.to_string().contains("in line behind"),
+            "{deadlock}"
+        );
         end(&runtime, vec![reader, writer]);
         assert!(lock.try_write().is_ok());
     }
@@ -105,8 +108,14 @@ fn a_writer_waits_for_all_readers() {
         let deadlock = reports.deadlock();
         assert_eq!(deadlock.parties.len(), 2, "{deadlock}");
         let held = vec!["lock".to_string()];
-        assert_eq!(ends(&party_of(&deadlock, &last)), (held.clone(), vec!["other".into()]));
-        assert_eq!(ends(&party_of(&deadlock, &writer)), (vec!["other".into()], held));
+        assert_eq!(
+            ends(&party_of(&deadlock, &last)),
+            (held.clone(), vec!["other".into()])
+        );
+        assert_eq!(
+            ends(&party_of(&deadlock, &writer)),
+            (vec!["other".into()], held)
+        );
         readers.extend([last, writer]);
         end(&runtime, readers);
     }

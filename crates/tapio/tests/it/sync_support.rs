@@ -111,9 +111,9 @@ impl Reports {
         let mut reports = self.told.reports.lock().unwrap();
         let text = mark.to_string();
         loop {
-            let index = reports.iter().position(|report| {
-                matches!(report, Report::Deadlock(other) if other.to_string() == text)
-            });
+            let index = reports.iter().position(
+                |report| matches!(report, Report::Deadlock(other) if other.to_string() == text),
+            );
             if let Some(index) = index {
                 reports.remove(index);
                 return true;
@@ -161,10 +161,13 @@ fn names(report: &Report) -> Vec<String> {
 
 /// The party that is a task.
 pub(crate) fn party_of<T>(deadlock: &Deadlock, task: &JoinHandle<T>) -> DeadlockParty {
-    let party = deadlock.parties.iter().find(|party| {
-        matches!(&party.user, LockUser::Task(info) if info.id == task.id())
-    });
-    party.unwrap_or_else(|| panic!("not in it: {deadlock}")).clone()
+    let party = deadlock
+        .parties
+        .iter()
+        .find(|party| matches!(&party.user, LockUser::Task(info) if info.id == task.id()));
+    party
+        .unwrap_or_else(|| panic!("not in it: {deadlock}"))
+        .clone()
 }
 
 /// The locks' names that a party holds and waits for, without the prefix.

@@ -63,7 +63,11 @@ impl Knot {
         loop {
             let freed: Vec<usize> = (0..stuck.len())
                 .filter(|user| stuck[*user])
-                .filter(|user| self.waits[*user].iter().any(|want| self.is_met(want, &stuck)))
+                .filter(|user| {
+                    self.waits[*user]
+                        .iter()
+                        .any(|want| self.is_met(want, &stuck))
+                })
                 .collect();
             if freed.is_empty() {
                 return stuck;
@@ -183,7 +187,10 @@ mod tests {
     }
 
     fn any_knot() -> impl Strategy<Value = Knot> {
-        let stock = (1_usize..4, prop::collection::vec((0_usize..6, 1_usize..3), 0..4));
+        let stock = (
+            1_usize..4,
+            prop::collection::vec((0_usize..6, 1_usize..3), 0..4),
+        );
         let want = (0_usize..4, 1_usize..4);
         let waits = prop::collection::vec(prop::collection::vec(want, 1..3), 6);
         (prop::collection::vec(stock, 4), waits).prop_map(|(locks, waits)| Knot {

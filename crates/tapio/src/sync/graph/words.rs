@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::{Graph, Queue, Wait, Waiter};
-use crate::report::{
-    Deadlock, DeadlockParty, LockHeld, LockReleased, LockUse, LockUser, TaskInfo,
-};
+use crate::report::{Deadlock, DeadlockParty, LockHeld, LockReleased, LockUse, LockUser, TaskInfo};
 use crate::sync::actor::{Actor, Here};
 use crate::sync::ledger::Hold;
 use crate::task_id::Id;

@@ -1,6 +1,9 @@
 //! A lock that one task has at a time.
 
-#![expect(unsafe_code, reason = "the value is shared between those who lock it in turn")]
+#![expect(
+    unsafe_code,
+    reason = "the value is shared between those who lock it in turn"
+)]
 
 mod guard;
 mod mapped;

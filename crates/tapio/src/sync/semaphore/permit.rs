@@ -107,8 +107,7 @@ impl<L: Deref<Target = Semaphore> + Clone> Held<L> {
         );
         let permits = self.permits().checked_add(other.permits());
         let permits = permits.expect("number of permits overflowed");
-        other.set_permits(0);
-        self.set_permits(permits);
+        self.take_over(&mut other, permits);
     }
 
     fn split(&mut self, n: usize) -> Option<Held<L>> {
