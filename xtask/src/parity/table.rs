@@ -90,43 +90,8 @@ pub(crate) const SKIPPED_TESTS: &[(&str, &str, &str)] = &[
     ("sync_mpsc", "blocking_recv_async", TOKIO_CONTEXT),
     ("sync_mpsc", "blocking_send_async", TOKIO_CONTEXT),
     (
-        "sync_semaphore",
-        "blocking_acquire_in_async_context",
-        TOKIO_CONTEXT,
-    ),
-    (
-        "sync_semaphore",
-        "blocking_acquire_many_in_async_context",
-        TOKIO_CONTEXT,
-    ),
-    (
-        "sync_semaphore",
-        "blocking_acquire_owned_in_async_context",
-        TOKIO_CONTEXT,
-    ),
-    (
-        "sync_semaphore",
-        "blocking_acquire_many_owned_in_async_context",
-        TOKIO_CONTEXT,
-    ),
-    (
-        "sync_panic",
-        "mutex_blocking_lock_panic_caller",
-        TOKIO_CONTEXT,
-    ),
-    (
         "sync_panic",
         "oneshot_blocking_recv_panic_caller",
-        TOKIO_CONTEXT,
-    ),
-    (
-        "sync_panic",
-        "rwlock_blocking_read_panic_caller",
-        TOKIO_CONTEXT,
-    ),
-    (
-        "sync_panic",
-        "rwlock_blocking_write_panic_caller",
         TOKIO_CONTEXT,
     ),
     (
@@ -153,11 +118,6 @@ pub(crate) const SKIPPED_TESTS: &[(&str, &str, &str)] = &[
         "sync_panic",
         "mpsc_unbounded_receiver_blocking_recv_many_panic_caller",
         TOKIO_CONTEXT,
-    ),
-    (
-        "sync_mutex",
-        "mutex_coop_drop_after_take_permit",
-        TOKIO_BUDGET,
     ),
     ("io_mem_stream", "duplex_is_cooperative", TOKIO_BUDGET),
     ("io_repeat", "repeat_poll_read_is_cooperative", TOKIO_BUDGET),
