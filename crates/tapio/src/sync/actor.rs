@@ -42,11 +42,6 @@ impl Actor {
     pub(super) fn is_foreign(self) -> bool {
         self.0 & FOREIGN != 0
     }
-
-    #[cfg(test)]
-    pub(super) fn of_task(id: u64) -> Actor {
-        Actor(id)
-    }
 }
 
 impl Here {

@@ -21,6 +21,9 @@ pin_project_lite::pin_project! {
         ticket: Option<Ticket>,
         #[pin]
         permit: F,
+        // What came when the budget was spent: the task gives way before it
+        // has the lock, and keeps its place in line by having the permit.
+        got: Option<SemaphorePermit<'a>>,
         raw: &'a Raw,
         ask: Ask,
         blocks: Option<Here>,
@@ -32,6 +35,7 @@ impl<'a, F> Waiting<'a, F> {
         Waiting {
             ticket: None,
             permit,
+            got: None,
             raw,
             ask,
             blocks: None,
@@ -55,29 +59,31 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let spent = ready!(coop::poll_proceed(cx));
-        match this.permit.poll(cx) {
-            Poll::Ready(permit) => {
-                spent.made_progress();
-                let Ok(permit) = permit else {
+        if this.got.is_none() {
+            match this.permit.poll(cx) {
+                Poll::Ready(Ok(permit)) => *this.got = Some(permit),
+                Poll::Ready(Err(closed)) => {
                     *this.ticket = None;
-                    return Poll::Ready(permit.map(|_| Note::NONE));
-                };
-                permit.forget();
-                let here = this.blocks.unwrap_or_else(|| Here::now(Some(cx.waker())));
-                let note = this.raw.write(*this.ask, here);
-                if let Some(ticket) = this.ticket.take() {
-                    ticket.granted(note);
+                    return Poll::Ready(Err(closed));
                 }
-                Poll::Ready(Ok(note))
-            }
-            Poll::Pending => {
-                if this.ticket.is_none() {
-                    *this.ticket = Some(announce(this.raw, *this.ask, *this.blocks, cx));
+                Poll::Pending => {
+                    if this.ticket.is_none() {
+                        *this.ticket = Some(announce(this.raw, *this.ask, *this.blocks, cx));
+                    }
+                    return Poll::Pending;
                 }
-                Poll::Pending
             }
         }
+        ready!(coop::poll_proceed(cx)).made_progress();
+        if let Some(permit) = this.got.take() {
+            permit.forget();
+        }
+        let here = this.blocks.unwrap_or_else(|| Here::now(Some(cx.waker())));
+        let note = this.raw.write(*this.ask, here);
+        if let Some(ticket) = this.ticket.take() {
+            ticket.granted(note);
+        }
+        Poll::Ready(Ok(note))
     }
 }
 

@@ -27,6 +27,7 @@ mod rt_shutdown_report;
 mod rt_unhandled_panic;
 mod signal_unix;
 mod task_builder;
+mod sync_bounds;
 mod sync_deadlock;
 mod sync_held;
 mod sync_locks;

@@ -149,12 +149,12 @@ fn a_lock_given_to_a_future_that_nobody_polls_is_told() {
             })
             .await;
             // The line is `unpolled`, then this.
-            counted(taken.lock(), || {
+            let waiting = counted(taken.lock(), || {
                 if let Some(go) = go.take() {
                     go.send(()).unwrap();
                 }
-            })
-            .await;
+            });
+            drop(waiting.await);
         });
         runtime.block_on(async {
             holder.await.unwrap();

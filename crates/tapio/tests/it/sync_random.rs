@@ -169,7 +169,11 @@ fn play(runtime: &Runtime, game: &str, moves: &[(usize, Step)]) -> bool {
             assert!(told.iter().any(|user| user.starts_with(task)), "{deadlock}");
         }
     }
-    assert_eq!(reports.deadlocks_so_far().len(), 0, "told, but there was none");
+    assert_eq!(
+        reports.deadlocks_so_far().len(),
+        0,
+        "told, but there was none"
+    );
     runtime.block_on(async {
         for doer in doers {
             doer.task.abort();
@@ -216,5 +220,8 @@ fn what_is_told_is_what_there_is() {
         })
         .unwrap();
     let (played, deadlocks) = games.into_inner().unwrap();
-    assert!(deadlocks > 0 && deadlocks < played, "{deadlocks} of {played}");
+    assert!(
+        deadlocks > 0 && deadlocks < played,
+        "{deadlocks} of {played}"
+    );
 }

@@ -29,7 +29,7 @@ use super::actor::{Actor, Here};
 use super::ledger::{Ledger, Note};
 use super::raw::Ask;
 use super::{budget, say, stats};
-use crate::report::Report;
+use crate::report::{LockUser, Report};
 use crate::rounds;
 
 static GRAPH: LazyLock<Mutex<Graph>> = LazyLock::new(|| {
@@ -216,11 +216,67 @@ impl Queue {
     }
 }
 
-/// How many wait for locks anywhere in the process.
-#[cfg(test)]
-pub(super) fn waiting_count() -> usize {
-    GRAPH.lock().waits.len()
-}
-
 /// Where somebody who waits stands, for a report.
-type Waiter = (crate::report::LockUser, &'static Location<'static>);
+type Waiter = (LockUser, &'static Location<'static>);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::task::{Context, Waker};
+
+    use super::GRAPH;
+    use crate::runtime::Runtime;
+    use crate::sync::Mutex;
+
+    /// The only test of this binary that waits for locks.
+    #[test]
+    fn the_table_is_empty_when_nobody_waits_and_names_no_lock_that_is_gone() {
+        let runtime = Runtime::new().expect("a runtime");
+        let lock = Arc::new(Mutex::new(()));
+        let taken = Arc::clone(&lock);
+        let (sender, told) = mpsc::channel();
+        let _subscription = crate::guard::on_report(move |_| {
+            let _ = sender.send(());
+        });
+        let task = runtime.spawn(async move {
+            let _one = taken.lock().await;
+            let _other = taken.lock().await;
+        });
+        told.recv().expect("a deadlock");
+        assert_eq!(GRAPH.lock().waits.len(), 1);
+        task.abort();
+        assert!(runtime.block_on(task).is_err());
+        // Granted, and given up.
+        let guard = lock.try_lock().expect("it is free");
+        let mut granted = Box::pin(lock.lock());
+        let mut given_up = Box::pin(lock.lock());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(granted.as_mut().poll(&mut cx).is_pending());
+        assert!(given_up.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(GRAPH.lock().waits.len(), 2);
+        drop(given_up);
+        drop(guard);
+        assert!(granted.as_mut().poll(&mut cx).is_ready());
+        {
+            let graph = GRAPH.lock();
+            assert!(graph.waits.is_empty());
+            assert!(graph.by_actor.is_empty());
+            assert!(graph.queues.is_empty());
+        }
+        // A leaked future waits for ever, its lock lives no longer than others.
+        let lock = Mutex::new(());
+        let guard = lock.try_lock().expect("it is free");
+        let mut leaked = Box::pin(lock.lock());
+        assert!(leaked.as_mut().poll(&mut cx).is_pending());
+        let _leaked = std::mem::ManuallyDrop::new(leaked);
+        drop(guard);
+        let moved = lock;
+        drop(moved);
+        let graph = GRAPH.lock();
+        assert_eq!(graph.waits.len(), 1);
+        assert_eq!(
+            graph.queues.values().next().map(|q| q.ledger.holds().len()),
+            Some(0)
+        );
+    }
+}
