@@ -42,23 +42,30 @@ impl Drop for Spent {
     }
 }
 
-/// Takes one unit. Pending, with the task woken, when none is left.
+/// Takes one unit, if one is left.
 #[inline]
-pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Spent> {
+pub(crate) fn spend() -> Option<Spent> {
     context::with_budget(|budget| {
         let before = budget.get();
         match before.0 {
-            None => Poll::Ready(Spent { before }),
-            Some(0) => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Some(left) => {
-                budget.set(Budget(Some(left - 1)));
-                Poll::Ready(Spent { before })
-            }
+            None => {}
+            Some(0) => return None,
+            Some(left) => budget.set(Budget(Some(left - 1))),
         }
+        Some(Spent { before })
     })
+}
+
+/// Takes one unit. Pending, with the task woken, when none is left.
+#[inline]
+pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Spent> {
+    match spend() {
+        Some(spent) => Poll::Ready(spent),
+        None => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
 }
 
 /// Whether a unit is left.

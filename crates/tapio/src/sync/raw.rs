@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
+use std::task::{Poll, Waker};
 
 use tokio::sync::{AcquireError, TryAcquireError};
 
@@ -16,6 +17,7 @@ use super::graph;
 use super::ledger::{self, Ledger, Note};
 use super::wait::Waiting;
 use crate::context::{self, Entered};
+use crate::coop;
 use crate::report::{LockInfo, LockKind};
 use crate::thread_parker::ThreadParker;
 
@@ -86,6 +88,27 @@ impl Raw {
             made_at: self.made.at,
         };
         Ledger::new(info, self.made.permits)
+    }
+
+    /// Gets the permits that `ask` says, at once or by waiting for them.
+    ///
+    /// Nobody is passed over: while anybody waits, all permits there are belong
+    /// to those who do.
+    #[inline]
+    pub(super) async fn get(&self, ask: Ask) -> Result<Note, AcquireError> {
+        match poll_fn(|cx| Poll::Ready(self.get_now(ask, cx.waker()))).await {
+            Some(note) => Ok(note),
+            None => self.acquire(ask).await,
+        }
+    }
+
+    #[inline]
+    fn get_now(&self, ask: Ask, waker: &Waker) -> Option<Note> {
+        let spent = coop::spend()?;
+        let permit = self.semaphore.try_acquire_many(ask.permits).ok()?;
+        permit.forget();
+        spent.made_progress();
+        Some(self.write(ask, Here::now(Some(waker))))
     }
 
     /// Waits for the permits that `ask` says.

@@ -131,7 +131,7 @@ impl<T: ?Sized> Mutex<T> {
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
         let ask = borrowed(1);
         async move {
-            let note = self.raw.acquire(ask).await;
+            let note = self.raw.get(ask).await;
             MutexGuard::new(Held::new(self, raw::never_closed(note), 1))
         }
     }
@@ -166,7 +166,7 @@ impl<T: ?Sized> Mutex<T> {
     pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
         let ask = owned(1);
         async move {
-            let note = raw::never_closed(self.raw.acquire(ask).await);
+            let note = raw::never_closed(self.raw.get(ask).await);
             OwnedMutexGuard::new(Held::new(self, note, 1))
         }
     }

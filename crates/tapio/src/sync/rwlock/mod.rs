@@ -157,7 +157,7 @@ impl<T: ?Sized> RwLock<T> {
     pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
         let ask = borrowed(1);
         async move {
-            let note = raw::never_closed(self.raw.acquire(ask).await);
+            let note = raw::never_closed(self.raw.get(ask).await);
             RwLockReadGuard::new(Held::new(&self.raw, note, 1), self.value.get())
         }
     }
@@ -181,7 +181,7 @@ impl<T: ?Sized> RwLock<T> {
     pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
         let ask = owned(1);
         async move {
-            let note = raw::never_closed(self.raw.acquire(ask).await);
+            let note = raw::never_closed(self.raw.get(ask).await);
             let data = self.value.get();
             OwnedRwLockReadGuard::new(Held::new(self, note, 1), data)
         }
@@ -227,7 +227,7 @@ impl<T: ?Sized> RwLock<T> {
     pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
         let ask = borrowed(self.readers_max);
         async move {
-            let note = raw::never_closed(self.raw.acquire(ask).await);
+            let note = raw::never_closed(self.raw.get(ask).await);
             let held = Held::new(&self.raw, note, self.readers_max);
             RwLockWriteGuard::new(held, self.value.get())
         }
@@ -253,7 +253,7 @@ impl<T: ?Sized> RwLock<T> {
     pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
         let ask = owned(self.readers_max);
         async move {
-            let note = raw::never_closed(self.raw.acquire(ask).await);
+            let note = raw::never_closed(self.raw.get(ask).await);
             OwnedRwLockWriteGuard::new(Held::new(self, note, ask.permits))
         }
     }

@@ -162,7 +162,7 @@ impl Semaphore {
     ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let ask = borrowed(n);
         async move {
-            let note = self.raw.acquire(ask).await?;
+            let note = self.raw.get(ask).await?;
             Ok(SemaphorePermit::new(Held::new(self, note, n)))
         }
     }
@@ -242,7 +242,7 @@ impl Semaphore {
     ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
         let ask = owned(n);
         async move {
-            let note = self.raw.acquire(ask).await?;
+            let note = self.raw.get(ask).await?;
             Ok(OwnedSemaphorePermit::new(Held::new(self, note, n)))
         }
     }
