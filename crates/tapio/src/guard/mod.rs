@@ -10,6 +10,10 @@
 //! place, so that the other tasks go on, and a [`Report`] names the task,
 //! where it was spawned and the line that it is stuck on.
 //!
+//! # Locks
+//! Deadlocks, locks held for long while others wait, and locks given to futures
+//! that nobody polls: see [`sync`](crate::sync).
+//!
 //! Reports go to `tracing` (target `tapio::guard`) and to [`on_report`]
 //! functions; in a program that has set up neither, to standard error.
 //!

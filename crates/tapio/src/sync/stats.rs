@@ -2,19 +2,22 @@
 
 use std::collections::HashMap;
 use std::panic::Location;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Once};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::report::LockInfo;
 
-/// Sites and locks told apart; what comes beyond is not counted by site.
+/// Sites and locks told apart; what comes beyond is not counted.
 const ENTRIES_MAX: usize = 1024;
 
 type Key = (&'static Location<'static>, LockInfo);
 
 static STATS: LazyLock<Mutex<HashMap<Key, Sum>>> = LazyLock::new(Mutex::default);
+
+/// Done when something was left out.
+static LEFT_OUT: Once = Once::new();
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
@@ -25,7 +28,7 @@ struct Sum {
 /// What the tasks of one spawn site have waited for one lock, or for all that
 /// were made at one line under one name.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "for the advisor")]
+#[allow(dead_code, reason = "for the advisor")]
 pub(crate) struct WaitStat {
     /// Where the tasks were spawned or blocked on; for others the line that
     /// waited.
@@ -40,6 +43,10 @@ pub(super) fn add(site: &'static Location<'static>, lock: &LockInfo, waited: Dur
     let key = (site, lock.clone());
     let is_full = stats.len() >= ENTRIES_MAX;
     if is_full && !stats.contains_key(&key) {
+        drop(stats);
+        LEFT_OUT.call_once(|| {
+            tracing::warn!("waits for locks are counted for {ENTRIES_MAX} sites and locks only");
+        });
         return;
     }
     let sum = stats.entry(key).or_default();

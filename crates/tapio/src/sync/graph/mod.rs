@@ -120,8 +120,9 @@ pub(super) fn wait(ledger: &Arc<Ledger>, here: Here, ask: Ask, waking: Waking) -
         queue.watch_all(now);
     }
     queue.ledger.want_word(false);
+    let before = graph.suspects.len();
     let report = graph.closing(key);
-    let is_suspect = !graph.suspects.is_empty();
+    let is_suspect = graph.suspects.len() > before;
     let at = if is_suspect { now } else { now + budget::get() };
     let is_news = graph.due.bring_forward(at);
     drop(graph);
@@ -224,7 +225,7 @@ mod tests {
     use std::sync::{Arc, mpsc};
     use std::task::{Context, Waker};
 
-    use super::GRAPH;
+    use super::{GRAPH, stats};
     use crate::runtime::Runtime;
     use crate::sync::Mutex;
 
@@ -263,6 +264,13 @@ mod tests {
             assert!(graph.by_actor.is_empty());
             assert!(graph.queues.is_empty());
         }
+        let stats = stats::wait_stats();
+        let stat = stats
+            .iter()
+            .find(|stat| stat.lock.made_at.file() == file!());
+        let stat = stat.expect("waits are counted");
+        assert!(stat.waits >= 1 && stat.site.file() == file!());
+        assert!(stats.iter().any(|stat| !stat.waited.is_zero()));
         // A leaked future waits for ever, its lock lives no longer than others.
         let lock = Mutex::new(());
         let guard = lock.try_lock().expect("it is free");
