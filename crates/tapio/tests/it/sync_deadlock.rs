@@ -11,7 +11,7 @@ use tapio::task::JoinHandle;
 use tapio::time;
 
 use crate::support::{counted, runtimes};
-use crate::sync_support::{Reports, ends, party_of};
+use crate::sync_support::{NEVER, Reports, ends, party_of};
 
 type Lock = Arc<Mutex<()>>;
 
@@ -88,7 +88,9 @@ fn two_tasks_are_told_with_their_locks_and_lines() {
 
 /// Lets a runtime of one thread run until a report is there to be read.
 pub(crate) async fn drive(reports: &Reports) {
+    let limit = time::Instant::now() + NEVER;
     while !reports.is_there() {
+        assert!(time::Instant::now() < limit, "no report");
         tapio::task::yield_now().await;
     }
 }

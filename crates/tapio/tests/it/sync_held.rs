@@ -12,7 +12,7 @@ use tapio::sync::{Mutex, RwLock, Semaphore, oneshot};
 use tapio::task::JoinHandle;
 
 use crate::support::{counted, runtimes};
-use crate::sync_deadlock::told_after;
+use crate::sync_deadlock::{drive, told_after};
 use crate::sync_support::{BUDGET, Reports};
 
 fn is_task<T>(user: &LockUser, task: &JoinHandle<T>) -> bool {
@@ -44,11 +44,7 @@ fn a_mutex_held_for_long_is_told_with_both_ends() {
         let taken = Arc::clone(&lock);
         runtime.block_on(has).unwrap();
         let waiter = runtime.spawn(async move { drop(taken.lock().await) });
-        runtime.block_on(async {
-            while !reports.is_there() {
-                tapio::task::yield_now().await;
-            }
-        });
+        runtime.block_on(drive(&reports));
         let held = reports.held();
         assert!(is_task(&held.holder, &task), "{held}");
         assert!(held.at.file().ends_with("sync_held.rs"), "{held}");
@@ -87,11 +83,7 @@ fn nobody_who_waits_is_nobody_who_is_kept() {
         let (other, has, go_other) = holder(&runtime, Arc::clone(&kept).lock_owned());
         runtime.block_on(has).unwrap();
         let waiter = runtime.spawn(async move { drop(kept.lock().await) });
-        runtime.block_on(async {
-            while !reports.is_there() {
-                tapio::task::yield_now().await;
-            }
-        });
+        runtime.block_on(drive(&reports));
         let held = reports.held();
         assert!(held.lock.name.as_ref().unwrap().ends_with("kept"), "{held}");
         go.send(()).unwrap();
@@ -115,11 +107,7 @@ fn a_reader_that_keeps_a_writer_out_is_told() {
         runtime.block_on(has).unwrap();
         let taken = Arc::clone(&lock);
         let writer = runtime.spawn(async move { drop(taken.write().await) });
-        runtime.block_on(async {
-            while !reports.is_there() {
-                tapio::task::yield_now().await;
-            }
-        });
+        runtime.block_on(drive(&reports));
         let held = reports.held();
         assert!(is_task(&held.holder, &task), "{held}");
         assert!(is_task(&held.waiters[0].0, &writer), "{held}");
@@ -158,9 +146,7 @@ fn a_lock_given_to_a_future_that_nobody_polls_is_told() {
         });
         runtime.block_on(async {
             holder.await.unwrap();
-            while !reports.is_there() {
-                tapio::task::yield_now().await;
-            }
+            drive(&reports).await;
         });
         let futurelock = reports.futurelock();
         assert!(is_task(&futurelock.user, &task), "{futurelock}");
@@ -213,11 +199,7 @@ fn a_semaphore_of_several_permits_may_be_held() {
         let permit = runtime.block_on(one.acquire()).unwrap();
         let taken = Arc::clone(&one);
         let other = runtime.spawn(async move { drop(taken.acquire().await.unwrap()) });
-        runtime.block_on(async {
-            while !reports.is_there() {
-                tapio::task::yield_now().await;
-            }
-        });
+        runtime.block_on(drive(&reports));
         let held = reports.held();
         assert!(held.lock.name.as_ref().unwrap().ends_with("one"), "{held}");
         drop(permits);

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex as StdMutex};
 
 use proptest::test_runner::{Config, TestRunner};
 use tapio::runtime::Runtime;
-use tapio::sync::{Mutex, mpsc, oneshot};
-use tapio::task::{self, JoinHandle};
+use tapio::sync::{Mutex, mpsc};
+use tapio::task::JoinHandle;
 
 use crate::support::{Kind, counted, until};
-use crate::sync_deadlock::drive;
+use crate::sync_deadlock::{drive, told_after};
 use crate::sync_support::Reports;
 
 const TASKS: usize = 4;
@@ -71,6 +71,8 @@ fn doer(
 struct Model {
     holds: [Vec<usize>; TASKS],
     waits: [Option<usize>; TASKS],
+    /// How many steps each has done.
+    done: [usize; TASKS],
     lines: HashMap<usize, Vec<usize>>,
 }
 
@@ -85,10 +87,12 @@ impl Model {
             self.lines.entry(lock).or_default().push(task);
         } else {
             self.holds[task].push(lock);
+            self.done[task] += 1;
         }
     }
 
     fn release(&mut self, task: usize) {
+        self.done[task] += 1;
         let Some(lock) = self.holds[task].pop() else {
             return;
         };
@@ -97,6 +101,7 @@ impl Model {
             let next = line.remove(0);
             self.waits[next] = None;
             self.holds[next].push(lock);
+            self.done[next] += 1;
         }
     }
 
@@ -142,9 +147,9 @@ fn play(runtime: &Runtime, game: &str, moves: &[(usize, Step)]) -> bool {
         // Real tasks get to where the model is.
         runtime.block_on(until(|| {
             let said = said.lock().unwrap();
-            (0..TASKS).all(|task| said.waits[task] == model.waits[task].is_some())
+            said.done == model.done
+                && (0..TASKS).all(|task| said.waits[task] == model.waits[task].is_some())
         }));
-        runtime.block_on(flush(runtime));
         circle = model.circle(*task);
         if circle.is_some() {
             break;
@@ -168,6 +173,9 @@ fn play(runtime: &Runtime, game: &str, moves: &[(usize, Step)]) -> bool {
         for task in &expected {
             assert!(told.iter().any(|user| user.starts_with(task)), "{deadlock}");
         }
+    } else {
+        // Whatever was to be told has been.
+        told_after(runtime, &reports);
     }
     assert_eq!(
         reports.deadlocks_so_far().len(),
@@ -182,14 +190,6 @@ fn play(runtime: &Runtime, game: &str, moves: &[(usize, Step)]) -> bool {
     });
     assert!(locks.iter().all(|lock| lock.try_lock().is_ok()));
     circle.is_some()
-}
-
-/// Waits until another task has run since.
-async fn flush(runtime: &Runtime) {
-    let (sender, receiver) = oneshot::channel();
-    runtime.spawn(async move { sender.send(()).unwrap() });
-    receiver.await.unwrap();
-    task::yield_now().await;
 }
 
 #[test]

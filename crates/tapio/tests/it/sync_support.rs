@@ -16,7 +16,7 @@ use tapio::task::JoinHandle;
 pub(crate) const BUDGET: Duration = Duration::from_millis(400);
 
 /// Long enough to call it never.
-const NEVER: Duration = Duration::from_secs(60);
+pub(crate) const NEVER: Duration = Duration::from_secs(60);
 
 /// The reports on locks whose names begin with a prefix.
 pub(crate) struct Reports {
