@@ -8,9 +8,12 @@
 //! - `load --addr A --pid P` drives one and takes its CPU time,
 //! - `hold --addr A --conns N` opens idle connections,
 //! - `run --peer NAME --workload spawn|…` measures inside one process,
+//! - `chat --addr A` is a thousand people in a chat, and `hangout` the server of theirs,
+//! - `exec CORE PROGRAM …` becomes another program, bound to a core like ours,
 //! - `list` names the peers of this build.
 
 mod args;
+mod chat;
 mod clock;
 mod contract;
 mod histogram;
@@ -23,10 +26,16 @@ mod stats;
 mod suite;
 mod workloads;
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{
+    env,
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 use crate::{
     args::Args,
+    chat::ChatPlan,
     load::LoadPlan,
     peers::Server,
     report::{Figures, say},
@@ -49,12 +58,19 @@ fn main() -> ExitCode {
 fn command() -> Result<(), String> {
     let mut raw = env::args().skip(1);
     let verb = raw.next().unwrap_or_default();
+    if verb == "exec" {
+        return become_program(raw);
+    }
     let args = Args::parse(raw)?;
     match verb.as_str() {
         "serve" => serve(&args),
         "load" => {
             take_place(&args, pin::LOAD)?;
             load::run(&LoadPlan::parse(&args)?).map(|figures| figures.say())
+        }
+        "chat" => {
+            take_place(&args, pin::LOAD)?;
+            chat::run(&ChatPlan::parse(&args)?).map(|figures| figures.say())
         }
         "hold" => {
             take_place(&args, pin::LOAD)?;
@@ -69,7 +85,7 @@ fn command() -> Result<(), String> {
             Ok(())
         }
         _ => Err(format!(
-            "no command is called {verb:?}: suite, serve, load, hold, run, list"
+            "no command is called {verb:?}: suite, serve, load, hold, chat, run, exec, list"
         )),
     }
 }
@@ -78,7 +94,22 @@ fn command() -> Result<(), String> {
 fn take_place(args: &Args, place: usize) -> Result<(), String> {
     pin::go_first_if_inherited();
     pin::raise_descriptor_limit();
-    pin::to_core(args.get_or("core", place)?)
+    pin::to_core(args.get_or("core", pin::Place::Core(place))?)
+}
+
+/// `exec CORE PROGRAM ARGS…`: for servers that are programs of their own, so that they run where
+/// ours do.
+fn become_program(mut words: impl Iterator<Item = String>) -> Result<(), String> {
+    let place: String = words.next().unwrap_or_default();
+    let place = place
+        .parse()
+        .map_err(|()| format!("exec: a core or all, not {place:?}"))?;
+    let program = words.next().ok_or("exec: which program?")?;
+    pin::go_first_if_inherited();
+    pin::raise_descriptor_limit();
+    pin::to_core(place)?;
+    let error = Command::new(&program).args(words).exec();
+    Err(format!("starting {program}: {error}"))
 }
 
 fn serve(args: &Args) -> Result<(), String> {

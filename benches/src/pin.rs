@@ -1,6 +1,6 @@
 //! Where a process runs: server and load must not share a core.
 
-use std::fs;
+use std::{fs, str::FromStr};
 
 use rustix::{
     process::{Resource, Rlimit, getpriority_process, getrlimit, nice, setrlimit, setsid},
@@ -12,13 +12,36 @@ pub(crate) const MEASURED: usize = 0;
 /// The place of the load generator.
 pub(crate) const LOAD: usize = 1;
 
+/// Where among the allowed cores a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On one of them.
+    Core(usize),
+    /// On all of them, wherever the kernel puts it.
+    All,
+}
+
+impl FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "all" => Ok(Self::All),
+            _ => text.parse().map(Self::Core).map_err(drop),
+        }
+    }
+}
+
 /// Binds the calling thread, and every thread it starts later, to the core at
 /// `place` among those that it may use. Where there are fewer, they are shared,
 /// which the document says by the number of cores.
 ///
 /// # Errors
 /// The kernel refuses.
-pub(crate) fn to_core(place: usize) -> Result<(), String> {
+pub(crate) fn to_core(place: Place) -> Result<(), String> {
+    let Place::Core(place) = place else {
+        return Ok(());
+    };
     let cores = allowed();
     let Some(&core) = cores.get(place % cores.len().max(1)) else {
         return Err(String::from("no core is allowed"));
@@ -80,16 +103,23 @@ pub(crate) fn raise_descriptor_limit() {
 mod tests {
     use std::thread;
 
-    use super::{allowed, to_core};
+    use super::{Place, allowed, to_core};
+
+    #[test]
+    fn reads_a_place() {
+        assert_eq!("1".parse(), Ok(Place::Core(1)));
+        assert_eq!("all".parse(), Ok(Place::All));
+        assert_eq!("some".parse::<Place>(), Err(()));
+    }
 
     #[test]
     fn binds_one_thread_to_one_of_its_cores() {
         let before = allowed();
         let bound = thread::spawn(|| {
-            to_core(0).unwrap();
+            to_core(Place::Core(0)).unwrap();
             let first = allowed();
             // There is only one left, so any place is that one.
-            to_core(1).unwrap();
+            to_core(Place::Core(1)).unwrap();
             (first, allowed())
         });
         let (first, second) = bound.join().unwrap();

@@ -38,7 +38,13 @@ impl Exchange {
             Protocol::Http => "",
             Protocol::HttpClose => "Connection: close\r\n",
         };
-        let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\n{connection}\r\n").into_bytes();
+        Self::learn_http("/", connection, address)
+    }
+
+    /// The same for HTTP, with a path and more headers.
+    pub(crate) fn learn_http(path: &str, headers: &str, address: SocketAddr) -> io::Result<Self> {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").into_bytes();
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(&request)?;

@@ -67,6 +67,9 @@ pub(crate) fn run(plan: &LoadPlan) -> Result<Figures, String> {
             let (cpu, user) = after.since(&before);
             let per_request = cpu.as_secs_f64() * 1e6 / answered;
             figures.set("cpu_us", per_request);
+            // As the workloads inside one process call it.
+            figures.set("cpu_ns", per_request * 1e3);
+            figures.set("wall_ns", secs * 1e9 / answered);
             figures.set("user_us", per_request * user);
             figures.set("core_percent", cpu.as_secs_f64() / secs * 100.0);
         }
@@ -90,6 +93,8 @@ pub(crate) struct Engine<'a> {
     /// Open loop: when the next request is due, and on which connection.
     next_due: f64,
     turn: usize,
+    /// By how much a request in the window was sent too late, at most.
+    late_ns: u64,
 }
 
 impl<'a> Engine<'a> {
@@ -114,6 +119,7 @@ impl<'a> Engine<'a> {
             answered: 0,
             next_due: 0.0,
             turn: 0,
+            late_ns: 0,
         })
     }
 
@@ -131,6 +137,7 @@ impl<'a> Engine<'a> {
     fn clear(&mut self) {
         self.latency.clear();
         self.answered = 0;
+        self.late_ns = 0;
     }
 
     /// Keeps the load up for `time`.
@@ -167,8 +174,11 @@ impl<'a> Engine<'a> {
             return Ok(u64::MAX);
         };
         while self.next_due <= now as f64 {
-            let client = &mut self.clients[self.turn];
-            client.send(&self.exchange, self.next_due as u64)?;
+            let (client, due) = (&mut self.clients[self.turn], self.next_due as u64);
+            client.send(&self.exchange, due)?;
+            if self.window.contains(&due) {
+                self.late_ns = self.late_ns.max(now - due);
+            }
             self.turn = (self.turn + 1) % self.clients.len();
             self.next_due += 1e9 / rate;
         }
@@ -222,6 +232,7 @@ impl<'a> Engine<'a> {
             figures.set(name, self.latency.quantile(q) as f64 / 1e3);
         }
         figures.set("max_us", self.latency.max() as f64 / 1e3);
+        figures.set("late_us", self.late_ns as f64 / 1e3);
         figures
     }
 }

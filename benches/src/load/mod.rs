@@ -3,7 +3,7 @@
 //! [`plan`] says what to do, [`client`] is one connection, [`engine`] is the loop
 //! that drives all of them, [`stall`] adds the requests that block the server.
 
-mod client;
+pub(crate) mod client;
 mod engine;
 mod idle;
 mod plan;
@@ -12,3 +12,4 @@ mod stall;
 pub(crate) use engine::run;
 pub(crate) use idle::hold;
 pub(crate) use plan::LoadPlan;
+pub(crate) use stall::overlap_ns;

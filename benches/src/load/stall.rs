@@ -72,7 +72,7 @@ impl Blockers {
 }
 
 /// For how long all of `spans` were under way at once.
-fn overlap_ns(spans: &[(u64, u64)]) -> u64 {
+pub(crate) fn overlap_ns(spans: &[(u64, u64)]) -> u64 {
     let begin = spans.iter().map(|span| span.0).max().unwrap_or_default();
     let end = spans.iter().map(|span| span.1).min().unwrap_or_default();
     end.saturating_sub(begin)

@@ -20,6 +20,7 @@ pub(crate) const PEER: Peer = Peer {
     serve: Some(serve),
     run: None,
     can: &["http", "share-buffer"],
+    ..Peer::NOBODY
 };
 
 const EVENTS: usize = 256;

@@ -28,6 +28,7 @@ pub(crate) const PEER: Peer = Peer {
     serve: None,
     run: Some(run),
     can: &[],
+    ..Peer::NOBODY
 };
 
 thread_local! {

@@ -25,6 +25,7 @@ pub(crate) const PEER: Peer = Peer {
     serve: Some(serve),
     run: Some(run),
     can: &["http"],
+    ..Peer::NOBODY
 };
 
 fn executor() -> Result<LocalExecutor, String> {

@@ -15,6 +15,7 @@ mod local_channel;
 mod local_task;
 #[cfg(feature = "monoio-peer")]
 mod monoio;
+mod programs;
 mod server;
 #[cfg(feature = "smol-peer")]
 mod smol;
@@ -26,6 +27,7 @@ mod uring;
 mod wheel;
 mod yield_once;
 
+pub(crate) use programs::Program;
 pub(crate) use server::Server;
 
 use crate::workloads::{Cost, Plan, Task};
@@ -43,9 +45,31 @@ pub(crate) struct Peer {
     pub(crate) package: &'static str,
     pub(crate) serve: Option<Serve>,
     pub(crate) run: Option<Run>,
-    /// What else it can do: `http`, `stall`; `share-buffer` if its connections
+    /// What else it can do: `http`, `stall`, `chat`; `share-buffer` if its connections
     /// have no buffer of their own.
     pub(crate) can: &'static [&'static str],
+    /// A program of its own serves for it.
+    pub(crate) program: Option<&'static Program>,
+    /// It is the peer of this name without its guard, and measured beside it only.
+    pub(crate) unguarded: Option<&'static str>,
+}
+
+impl Peer {
+    /// What the constants of the peers begin with.
+    pub(crate) const NOBODY: Self = Self {
+        name: "",
+        package: "",
+        serve: None,
+        run: None,
+        can: &[],
+        program: None,
+        unguarded: None,
+    };
+
+    /// Whether it, or a program in its name, serves `ability`.
+    pub(crate) fn serves(&self, ability: &str) -> bool {
+        (self.serve.is_some() || self.program.is_some()) && self.can.contains(&ability)
+    }
 }
 
 /// Every contestant of this build, in the order of the tables.
@@ -62,12 +86,24 @@ pub(crate) const ALL: &[Peer] = &[
     tapio::RING_MT2,
     #[cfg(feature = "tapio-peer")]
     tapio::POLL_MT2,
+    #[cfg(feature = "tapio-peer")]
+    tapio::RING_UNGUARDED,
+    #[cfg(feature = "tapio-peer")]
+    tapio::POLL_UNGUARDED,
+    #[cfg(feature = "tapio-peer")]
+    tapio::RING_MT1_UNGUARDED,
+    #[cfg(feature = "tapio-peer")]
+    tapio::POLL_MT1_UNGUARDED,
     #[cfg(feature = "tokio-peer")]
     tokio::CURRENT_THREAD,
     #[cfg(feature = "tokio-peer")]
     tokio::MT1,
     #[cfg(feature = "tokio-peer")]
     tokio::MT2,
+    #[cfg(all(feature = "tokio-peer", tokio_unstable))]
+    tokio::EAGER,
+    #[cfg(not(all(feature = "tokio-peer", tokio_unstable)))]
+    programs::TOKIO_EAGER,
     #[cfg(feature = "monoio-peer")]
     monoio::PEER,
     #[cfg(feature = "compio-peer")]
@@ -81,6 +117,11 @@ pub(crate) const ALL: &[Peer] = &[
     epoll::PEER,
     uring::PEER,
     executor::PEER,
+    programs::GO,
+    programs::HANGOUT,
+    programs::HANGOUT_POLL,
+    programs::HANGOUT_TOKIO,
+    programs::HANGOUT_TOKIO_EAGER,
 ];
 
 /// Finds a contestant by its name.

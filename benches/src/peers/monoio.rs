@@ -24,6 +24,7 @@ pub(crate) const PEER: Peer = Peer {
     serve: Some(serve),
     run: Some(run),
     can: &["http"],
+    ..Peer::NOBODY
 };
 
 macro_rules! runtime {

@@ -32,6 +32,7 @@ pub(crate) const PEER: Peer = Peer {
     }),
     run: Some(run_local),
     can: &["http"],
+    ..Peer::NOBODY
 };
 pub(crate) const MT2: Peer = Peer {
     name: "smol-mt2",

@@ -1,8 +1,14 @@
-//! Tapio on each of its drivers: current-thread, and with one and two workers.
+//! Tapio on each of its drivers: current-thread, and with one and two workers; and what the guard
+//! is measured against, the same without it.
 //!
 //! A twin of `tokio.rs`: what differs is the names and the choice of the driver.
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    future::Future,
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use tapio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,6 +30,7 @@ pub(crate) const RING: Peer = Peer {
     serve: Some(|server| serve(0, DriverKind::Ring, server)),
     run: Some(|task, plan| run(0, DriverKind::Ring, task, plan)),
     can: &["http"],
+    ..Peer::NOBODY
 };
 pub(crate) const POLL: Peer = Peer {
     name: "tapio-poll",
@@ -57,6 +64,44 @@ pub(crate) const POLL_MT2: Peer = Peer {
     can: &["http", "stall"],
     ..RING
 };
+pub(crate) const RING_UNGUARDED: Peer = Peer {
+    name: "tapio-unguarded",
+    serve: Some(|server| unguarded(|| serve(0, DriverKind::Ring, server))),
+    run: Some(|task, plan| unguarded(|| run(0, DriverKind::Ring, task, plan))),
+    unguarded: Some("tapio"),
+    ..RING
+};
+pub(crate) const POLL_UNGUARDED: Peer = Peer {
+    name: "tapio-poll-unguarded",
+    serve: Some(|server| unguarded(|| serve(0, DriverKind::Poll, server))),
+    run: Some(|task, plan| unguarded(|| run(0, DriverKind::Poll, task, plan))),
+    unguarded: Some("tapio-poll"),
+    ..RING
+};
+pub(crate) const RING_MT1_UNGUARDED: Peer = Peer {
+    name: "tapio-mt1-unguarded",
+    serve: Some(|server| unguarded(|| serve(1, DriverKind::Ring, server))),
+    run: Some(|task, plan| unguarded(|| run(1, DriverKind::Ring, task, plan))),
+    unguarded: Some("tapio-mt1"),
+    ..RING
+};
+pub(crate) const POLL_MT1_UNGUARDED: Peer = Peer {
+    name: "tapio-mt1-poll-unguarded",
+    serve: Some(|server| unguarded(|| serve(1, DriverKind::Poll, server))),
+    run: Some(|task, plan| unguarded(|| run(1, DriverKind::Poll, task, plan))),
+    unguarded: Some("tapio-mt1-poll"),
+    ..RING
+};
+
+/// Does `work` with runtimes that no guard watches.
+fn unguarded<T>(work: impl FnOnce() -> T) -> T {
+    // Relaxed: set and read by the main thread.
+    GUARDED.store(false, Ordering::Relaxed);
+    work()
+}
+
+/// Whether runtimes are built as they are by default, with their guard.
+static GUARDED: AtomicBool = AtomicBool::new(true);
 
 /// A runtime with so many workers; none means current-thread.
 fn runtime(workers: usize, driver: DriverKind) -> Result<Runtime, String> {
@@ -66,6 +111,9 @@ fn runtime(workers: usize, driver: DriverKind) -> Result<Runtime, String> {
     };
     if workers > 0 {
         builder.worker_threads(workers);
+    }
+    if !GUARDED.load(Ordering::Relaxed) {
+        builder.stall_budget(Duration::ZERO);
     }
     let runtime = builder
         .enable_all()

@@ -1,4 +1,5 @@
-//! tokio: current-thread, and multi-threaded with one and with two workers.
+//! tokio: current-thread, and multi-threaded with one and with two workers; with two also in the
+//! build whose unstable features are on, with the eager hand-off of its driver.
 
 use std::{future::Future, io, time::Duration};
 
@@ -22,6 +23,7 @@ pub(crate) const CURRENT_THREAD: Peer = Peer {
     serve: Some(|server| serve(0, server)),
     run: Some(|task, plan| run(0, task, plan)),
     can: &["http"],
+    ..Peer::NOBODY
 };
 pub(crate) const MT1: Peer = Peer {
     name: "tokio-mt1",
@@ -36,6 +38,12 @@ pub(crate) const MT2: Peer = Peer {
     can: &["http", "stall"],
     ..CURRENT_THREAD
 };
+#[cfg(tokio_unstable)]
+pub(crate) const EAGER: Peer = Peer {
+    name: "tokio-eager",
+    can: &["stall"],
+    ..MT2
+};
 
 /// A runtime with so many workers; none means current-thread.
 fn runtime(workers: usize) -> Result<Runtime, String> {
@@ -46,6 +54,9 @@ fn runtime(workers: usize) -> Result<Runtime, String> {
     if workers > 0 {
         builder.worker_threads(workers);
     }
+    // A build with `--cfg tokio_unstable` is made for this peer and no other.
+    #[cfg(tokio_unstable)]
+    builder.enable_eager_driver_handoff();
     builder
         .enable_all()
         .build()

@@ -19,6 +19,7 @@ pub(crate) const PEER: Peer = Peer {
     serve: Some(serve),
     run: None,
     can: &["http"],
+    ..Peer::NOBODY
 };
 
 const ENTRIES: u32 = 1024;

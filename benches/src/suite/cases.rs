@@ -1,6 +1,6 @@
 //! What is measured, case by case.
 
-use crate::peers::Peer;
+use crate::peers::{ALL, Peer};
 
 /// A workload with its cases: one section of the document.
 #[derive(Debug)]
@@ -10,6 +10,40 @@ pub(crate) struct Section {
     pub(crate) about: &'static str,
     pub(crate) columns: &'static [Column],
     pub(crate) cases: &'static [Case],
+    /// How much is measured unless the command line says.
+    pub(crate) rounds: usize,
+    pub(crate) secs: f64,
+    /// Compares peers with themselves without the guard, and nobody else.
+    pub(crate) guard: bool,
+}
+
+impl Section {
+    /// What most sections begin with.
+    const ORDINARY: Self = Self {
+        name: "",
+        title: "",
+        about: "",
+        columns: &[],
+        cases: &[],
+        rounds: 5,
+        secs: 2.0,
+        guard: false,
+    };
+
+    /// Whether its trials last as long as threads are blocked, whatever `--secs` says.
+    pub(crate) fn blocks(&self) -> bool {
+        let blocks = |case: &Case| matches!(case.kind, Kind::Stall { .. } | Kind::Chat { .. });
+        self.cases.iter().any(blocks)
+    }
+
+    /// Whether `peer` belongs here at all.
+    pub(crate) fn takes(&self, peer: &Peer) -> bool {
+        let has_twin = || ALL.iter().any(|other| other.unguarded == Some(peer.name));
+        match peer.unguarded {
+            Some(_) => self.guard,
+            None => !self.guard || has_twin(),
+        }
+    }
 }
 
 /// One figure of the tables.
@@ -19,6 +53,18 @@ pub(crate) struct Column {
     pub(crate) heading: &'static str,
     /// What the figure is divided by.
     pub(crate) unit: f64,
+    pub(crate) show: Show,
+}
+
+/// How the rounds become one cell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Show {
+    /// The median and the range.
+    Median,
+    /// In how many rounds the figure was below this.
+    Below(f64),
+    /// The sum over all rounds.
+    Sum,
 }
 
 /// How a case is measured.
@@ -31,6 +77,11 @@ pub(crate) enum Kind {
     HttpClose,
     /// A server of which `times` threads are blocked.
     Stall {
+        how: &'static str,
+        times: usize,
+    },
+    /// A chat server of which `times` threads are blocked.
+    Chat {
         how: &'static str,
         times: usize,
     },
@@ -51,16 +102,23 @@ pub(crate) struct Case {
     pub(crate) rate: Option<f64>,
     /// The same as a share of what the epoll floor does on this machine.
     pub(crate) rate_share: Option<f64>,
+    /// The server may use every core, also that of the load generator.
+    pub(crate) every_core: bool,
 }
 
 impl Case {
+    /// Where the server runs, as `--core` takes it.
+    pub(crate) fn place(&self) -> &'static str {
+        if self.every_core { "all" } else { "0" }
+    }
+
     /// Whether `peer` can take part.
     pub(crate) fn suits(&self, peer: &Peer) -> bool {
-        let can = |ability: &str| peer.serve.is_some() && peer.can.contains(&ability);
         match self.kind {
-            Kind::Echo | Kind::Idle => peer.serve.is_some(),
-            Kind::Http | Kind::HttpClose => can("http"),
-            Kind::Stall { .. } => can("stall"),
+            Kind::Echo | Kind::Idle => peer.serve.is_some() && peer.name != "tokio-eager",
+            Kind::Http | Kind::HttpClose => peer.serves("http"),
+            Kind::Stall { .. } => peer.serves("stall"),
+            Kind::Chat { .. } => peer.serves("chat"),
             Kind::Task(_) => peer.run.is_some(),
         }
     }
@@ -74,6 +132,7 @@ const fn echo(name: &'static str, bytes: usize, connections: usize) -> Case {
         connections,
         rate: None,
         rate_share: None,
+        every_core: false,
     }
 }
 
@@ -99,11 +158,28 @@ const fn stall(name: &'static str, how: &'static str, times: usize) -> Case {
     }
 }
 
+const fn stall_everywhere(name: &'static str, how: &'static str, times: usize) -> Case {
+    Case {
+        every_core: true,
+        ..stall(name, how, times)
+    }
+}
+
+/// A thousand people, who say 200 things a second.
+const fn chat(name: &'static str, how: &'static str, times: usize) -> Case {
+    Case {
+        kind: Kind::Chat { how, times },
+        rate: Some(200.0),
+        ..echo(name, 0, 1_000)
+    }
+}
+
 const fn column(figure: &'static str, heading: &'static str, unit: f64) -> Column {
     Column {
         figure,
         heading,
         unit,
+        show: Show::Median,
     }
 }
 
@@ -118,6 +194,37 @@ const SERVING: &[Column] = &[
 const NS: &[Column] = &[
     column("cpu_ns", "CPU ns", 1.0),
     column("wall_ns", "ns on the clock", 1.0),
+];
+
+const STALL: &[Column] = &[
+    column("max_us", "worst ms", 1e3),
+    Column {
+        show: Show::Below(15.0),
+        ..column("max_us", "worst below 15 ms", 1e3)
+    },
+    column("p99_us", "p99 ms", 1e3),
+    column("p50_us", "median ms", 1e3),
+    column("all_blocked_ms", "all blockers blocked for ms", 1.0),
+    column("late_us", "load late by ms", 1e3),
+];
+const CHAT: &[Column] = &[
+    column("p50_us", "message p50 ms", 1e3),
+    column("p99_us", "p99 ms", 1e3),
+    column("max_us", "worst ms", 1e3),
+    column("calm_p99_us", "p99 ms before", 1e3),
+    column("get_p50_us", "GET p50 ms", 1e3),
+    column("get_p99_us", "p99 ms", 1e3),
+    column("get_max_us", "worst ms", 1e3),
+    column("all_blocked_ms", "all blockers blocked for ms", 1.0),
+    Column {
+        show: Show::Sum,
+        ..column("missing", "messages missing", 1.0)
+    },
+    Column {
+        show: Show::Sum,
+        ..column("lost", "connections lost", 1.0)
+    },
+    column("late_us", "load late by ms", 1e3),
 ];
 
 /// Every section, in the order of the document.
@@ -147,6 +254,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             echo("16 KiB, 64 connections", 16 << 10, 64),
             echo("16 KiB, 512 connections", 16 << 10, 512),
         ],
+        ..Section::ORDINARY
     },
     Section {
         name: "http",
@@ -162,6 +270,7 @@ pub(crate) const SECTIONS: &[Section] = &[
                 64,
             ),
         ],
+        ..Section::ORDINARY
     },
     Section {
         name: "spawn",
@@ -172,6 +281,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             task("one by one", "spawn"),
             task("a thousand at a time", "spawn-many"),
         ],
+        ..Section::ORDINARY
     },
     Section {
         name: "yield",
@@ -179,6 +289,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         about: "a thousand tasks that yield in turn: the cost of each yield",
         columns: NS,
         cases: &[task("1,000 tasks", "yield")],
+        ..Section::ORDINARY
     },
     Section {
         name: "ping_pong",
@@ -186,6 +297,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         about: "a number to another task and back, over the channel that each runtime offers",
         columns: NS,
         cases: &[task("two tasks", "ping-pong")],
+        ..Section::ORDINARY
     },
     Section {
         name: "timers",
@@ -196,6 +308,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             task("made and cancelled", "timer-churn"),
             task("500,000 sleepers", "sleepers"),
         ],
+        ..Section::ORDINARY
     },
     Section {
         name: "idle",
@@ -211,23 +324,64 @@ pub(crate) const SECTIONS: &[Section] = &[
             kind: Kind::Idle,
             ..echo("8,000 connections", 64, 8_000)
         }],
+        ..Section::ORDINARY
     },
     Section {
         name: "stall",
         title: "Answers while workers are blocked",
-        about: "100 connections at 10,000 requests/s on two workers; the answers to requests that \
-                were due during the 2 s in which one task or two block their thread",
-        columns: &[
-            column("max_us", "worst ms", 1e3),
-            column("p99_us", "p99 ms", 1e3),
-            column("p50_us", "median ms", 1e3),
-            column("all_blocked_ms", "all blockers blocked for ms", 1.0),
-        ],
+        about: "100 connections at 10,000 requests/s on two workers (`-mt2`; Go with GOMAXPROCS=2; \
+                `tokio-eager` is tokio with two workers and its unstable eager driver hand-off); the \
+                answers to requests of 64 B that were due during the 2 s in which one task or two \
+                block their thread, asleep in a system call or busy. The server, all of its threads, \
+                is bound to core 0 and the load generator spins on core 1; where it says \"on every \
+                core\", the server may use both and the load generator sleeps between requests. \
+                \"Load late\" is by how much the load generator missed its own schedule at worst, \
+                which is in the answers' times, too",
+        columns: STALL,
         cases: &[
             stall("one task sleeps", "sleep", 1),
             stall("one task spins", "spin", 1),
             stall("two tasks sleep", "sleep", 2),
             stall("two tasks spin", "spin", 2),
+            stall_everywhere("one task spins, on every core", "spin", 1),
+            stall_everywhere("two tasks spin, on every core", "spin", 2),
         ],
+        rounds: 10,
+        ..Section::ORDINARY
+    },
+    Section {
+        name: "guard",
+        title: "What the guard costs",
+        about: "each peer beside itself without a guard (`TAPIO_STALL_MS=0`), in many short rounds \
+                that alternate; the ratio is that of two trials of the same round",
+        columns: &[
+            column("cpu_ns", "CPU ns per operation", 1.0),
+            column("wall_ns", "ns on the clock", 1.0),
+        ],
+        cases: &[
+            echo("echo of 64 B, 64 connections", 64, 64),
+            task("yield, 1,000 tasks", "yield"),
+            task("10 million short polls of ten tasks", "short-polls"),
+        ],
+        rounds: 30,
+        secs: 0.3,
+        guard: true,
+    },
+    Section {
+        name: "chat",
+        title: "A chat of which every worker is blocked",
+        about: "`apps/hangout` and the same source on tokio (`hangout-tokio`, and \
+                `hangout-tokio-eager` with its unstable eager driver hand-off), two workers each: \
+                1,000 people in 20 rooms say 200 things a second, each of which goes to the 50 in \
+                its room, while two `POST /chaos/block` block a thread for 2 s each. Counted are the \
+                messages and the `GET /api` (50 a second) that were due meanwhile, from when they \
+                were due; those missing had not come 20 s later. Server on core 0, load on core 1, \
+                `--durability normal`",
+        columns: CHAT,
+        cases: &[
+            chat("two requests sleep", "sleep", 2),
+            chat("two requests spin", "spin", 2),
+        ],
+        ..Section::ORDINARY
     },
 ];

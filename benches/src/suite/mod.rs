@@ -1,13 +1,15 @@
 //! What `cargo xtask bench` runs: cases over peers, in interleaved rounds.
 //!
-//! [`cases`] says what is measured, [`trial`] measures one peer once with the processes of [`part`], [`table`]
-//! sums the rounds up, [`docs`] keeps `docs/benchmarks.md`, [`machine`] says
-//! where all that happened.
+//! [`cases`] says what is measured, [`trial`] (and [`chat`] for a chat) measures one peer once with
+//! the processes of [`part`], [`table`] and [`ratio`] sum the rounds up, [`docs`] keeps
+//! `docs/benchmarks.md`, [`machine`] says where all that happened.
 
 mod cases;
+mod chat;
 mod docs;
 mod machine;
 mod part;
+mod ratio;
 mod table;
 mod trial;
 
@@ -15,7 +17,7 @@ use std::{fs, path::PathBuf};
 
 use crate::{
     args::Args,
-    peers::{self, Peer},
+    peers::{self, Peer, Program},
     pin,
     report::say,
 };
@@ -26,9 +28,14 @@ use table::Results;
 /// How much is measured.
 #[derive(Debug, Clone)]
 struct Settings {
+    /// As the section has it, unless the command line says.
     rounds: usize,
     secs: f64,
     quick: bool,
+    /// Only cases whose name contains this.
+    case: Option<String>,
+    /// Where the peers are that are programs of their own, by their keys.
+    programs: Vec<(String, String)>,
     /// Requests per second of the open-loop cases, where the case fixes none.
     rate: Option<f64>,
     peers: Option<Vec<String>>,
@@ -47,6 +54,8 @@ const KNOWN: &[&str] = &[
     "no-docs",
     "list",
     "high-priority",
+    "programs",
+    "case",
 ];
 
 /// Measures the sections that `args` name, or all of them.
@@ -61,17 +70,19 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         }
         return Ok(());
     }
-    let settings = settings(args)?;
+    let asked = settings(args)?;
     let sections = chosen(args.words())?;
     if args.flag("high-priority") {
         // What is measured is started by this process and inherits it.
         pin::go_first()?;
     }
     for section in sections {
+        let settings = asked.in_section(section, args)?;
         let results = measure(section, &settings);
         let text = table::section(section, &results, &settings);
         say(format_args!("{text}"));
-        if !settings.quick && !args.flag("no-docs") {
+        let whole = !settings.quick && settings.case.is_none();
+        if whole && !args.flag("no-docs") {
             let path = settings.root.join("docs/benchmarks.md");
             let before = fs::read_to_string(&path).unwrap_or_default();
             fs::write(&path, docs::updated(&before, section.name, &text))
@@ -93,14 +104,57 @@ fn settings(args: &Args) -> Result<Settings, String> {
         peers::find(name)?;
     }
     Ok(Settings {
-        rounds: args.get_or("rounds", if quick { 1 } else { 5 })?.max(1),
-        secs: args.get_or("secs", if quick { 0.5 } else { 2.0 })?,
+        rounds: 1,
+        secs: 0.5,
         quick,
+        case: args.get("case")?,
+        programs: programs(args.get::<String>("programs")?.as_deref())?,
         rate: args.get("rate")?,
         peers,
         root: args.get_or("root", PathBuf::from("."))?,
         command: args.get_or("command", String::from("tapio-bench suite"))?,
     })
+}
+
+impl Settings {
+    /// What was not asked for is as `section` has it, or short if that was asked for.
+    fn in_section(&self, section: &Section, args: &Args) -> Result<Self, String> {
+        let (rounds, secs) = if self.quick {
+            (self.rounds, self.secs)
+        } else {
+            (section.rounds, section.secs)
+        };
+        Ok(Self {
+            rounds: args.get_or("rounds", rounds)?.max(1),
+            secs: args.get_or("secs", secs)?,
+            ..self.clone()
+        })
+    }
+
+    /// Where `program` is.
+    ///
+    /// # Errors
+    /// Why it is not there.
+    fn program(&self, program: &Program) -> Result<String, String> {
+        let found = self.programs.iter().find(|(key, _)| key == program.key);
+        let (_, path) = found.ok_or_else(|| program.missing.to_owned())?;
+        Ok(path.clone())
+    }
+}
+
+/// Reads `NAME=PATH,NAME=PATH`.
+fn programs(list: Option<&str>) -> Result<Vec<(String, String)>, String> {
+    let pair = |pair: &str| {
+        let (key, path) = pair
+            .split_once('=')
+            .ok_or_else(|| format!("--programs: NAME=PATH, not {pair:?}"))?;
+        Ok((key.to_owned(), path.to_owned()))
+    };
+    list.unwrap_or_default()
+        .split(',')
+        .filter(|text| !text.is_empty())
+        .map(pair)
+        .collect()
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Section>, String> {
@@ -121,10 +175,14 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Section>, String> {
 
 fn measure(section: &Section, settings: &Settings) -> Results {
     let mut results = Results::begin();
-    for case in section.cases {
-        let peers: Vec<&Peer> = peers::ALL
+    let wanted = |case: &&Case| match &settings.case {
+        Some(part) => case.name.contains(part.as_str()),
+        None => true,
+    };
+    for case in section.cases.iter().filter(wanted) {
+        let mut peers: Vec<&Peer> = peers::ALL
             .iter()
-            .filter(|peer| case.suits(peer))
+            .filter(|peer| section.takes(peer) && case.suits(peer))
             .filter(|peer| match &settings.peers {
                 Some(names) => names.iter().any(|name| name == peer.name),
                 None => true,
@@ -141,19 +199,29 @@ fn measure(section: &Section, settings: &Settings) -> Results {
             }
         };
         for round in 1..=settings.rounds {
+            // Whoever comes second finds the machine as the first has left it: take turns.
+            if round > 1 {
+                peers.reverse();
+            }
             for peer in &peers {
                 if results.cannot_run(case.name, peer.name) {
                     continue;
                 }
                 let outcome = trial::run(peer, &case, settings);
                 let said = match &outcome {
-                    Ok(figures) => table::brief(section, figures),
+                    Ok(outcome) => table::brief(section, &outcome.figures),
                     Err(reason) => format!("cannot run: {reason}"),
                 };
                 eprintln!(
                     "[{round}/{}] {} | {} | {said}",
                     settings.rounds, case.name, peer.name
                 );
+                let outcome = outcome.map(|outcome| {
+                    if let Some(log) = outcome.log {
+                        results.log(case.name, peer.name, log);
+                    }
+                    outcome.figures
+                });
                 results.add(case.name, peer.name, outcome);
             }
         }

@@ -33,15 +33,32 @@ impl Part {
     /// # Errors
     /// It cannot be started.
     pub(crate) fn start(line: &str) -> Result<Self, String> {
+        Self::with(line.split_whitespace())
+    }
+
+    /// Starts another program, at `place` as this one would be.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn program<'a>(
+        place: &'a str,
+        path: &'a str,
+        args: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, String> {
+        Self::with(["exec", place, path].into_iter().chain(args))
+    }
+
+    fn with<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let args: Vec<&str> = args.into_iter().collect();
         let mut child = Command::new(MYSELF)
-            .args(line.split_whitespace())
+            .args(&args)
             // A panic is reported in one line; its backtrace would bury it.
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("starting {line:?}: {error}"))?;
+            .map_err(|error| format!("starting {args:?}: {error}"))?;
         let (sender, lines) = channel();
         let complaints = Arc::new(Mutex::new(String::new()));
         if let Some(out) = child.stdout.take() {
@@ -153,6 +170,12 @@ impl Part {
             .nth(1);
         let last = || text.lines().rfind(|line| !line.trim().is_empty());
         said.or_else(|| Some(after_panic.or_else(last)?.trim().to_owned()))
+    }
+
+    /// What it has written to its errors so far.
+    pub(crate) fn log(&self) -> String {
+        let text = self.complaints.lock();
+        text.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The process id.

@@ -4,20 +4,31 @@ use std::fmt::Write;
 
 use super::{
     Settings,
-    cases::{Case, Section},
-    machine,
+    cases::{Case, Column, Section, Show},
+    machine, ratio,
 };
 use crate::{
     report::Figures,
     stats::{Summary, number},
 };
 
+#[derive(Debug)]
+struct Trial {
+    case: &'static str,
+    peer: &'static str,
+    /// Which of this peer's trials in this case, failures counted.
+    round: usize,
+    figures: Figures,
+}
+
 /// What all trials of a section gave.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
-    /// One for each trial that succeeded: case, peer, figures.
-    trials: Vec<(&'static str, &'static str, Figures)>,
+    /// One for each trial that succeeded.
+    trials: Vec<Trial>,
     failures: Vec<(&'static str, &'static str, String)>,
+    /// What the logs of programs said, once for each case and peer.
+    logs: Vec<(&'static str, &'static str, String)>,
     /// The rate that a case was measured at, where it is not in its name.
     rates: Vec<(&'static str, f64)>,
     /// The machine's load average before the first trial.
@@ -40,8 +51,18 @@ impl Results {
         peer: &'static str,
         outcome: Result<Figures, String>,
     ) {
+        let failed = self
+            .failures
+            .iter()
+            .filter(|of| of.0 == case && of.1 == peer);
+        let round = failed.count() + self.rounds(case, peer, "").len();
         match outcome {
-            Ok(figures) => self.trials.push((case, peer, figures)),
+            Ok(figures) => self.trials.push(Trial {
+                case,
+                peer,
+                round,
+                figures,
+            }),
             Err(reason) => self.failures.push((case, peer, reason)),
         }
     }
@@ -53,6 +74,29 @@ impl Results {
         }
     }
 
+    /// Keeps what `peer` logged in `case`, if it is the first time.
+    pub(crate) fn log(&mut self, case: &'static str, peer: &'static str, text: String) {
+        if !self.logs.iter().any(|log| log.0 == case && log.1 == peer) {
+            self.logs.push((case, peer, text));
+        }
+    }
+
+    /// The figures of `peer` in `case` by the round that they are from.
+    pub(crate) fn rounds(&self, case: &str, peer: &str, figure: &str) -> Vec<(usize, f64)> {
+        let mine = self
+            .trials
+            .iter()
+            .filter(|trial| trial.case == case && trial.peer == peer);
+        mine.map(|trial| (trial.round, trial.figures.get(figure)))
+            .collect()
+    }
+
+    /// Whether anything is known of `case`.
+    fn has(&self, case: &str) -> bool {
+        let failed = self.failures.iter().any(|of| of.0 == case);
+        failed || self.trials.iter().any(|trial| trial.case == case)
+    }
+
     /// Whether `peer` has failed in `case` and never succeeded.
     pub(crate) fn cannot_run(&self, case: &str, peer: &str) -> bool {
         let failed = self.failures.iter().any(|of| of.0 == case && of.1 == peer);
@@ -61,21 +105,27 @@ impl Results {
 
     fn peers(&self, case: &str) -> Vec<&'static str> {
         let mut peers = Vec::new();
-        for (of, peer, _) in &self.trials {
-            if *of == case && !peers.contains(peer) {
-                peers.push(*peer);
+        for trial in &self.trials {
+            if trial.case == case && !peers.contains(&trial.peer) {
+                peers.push(trial.peer);
             }
         }
         peers
     }
 
-    fn summary(&self, case: &str, peer: &str, figure: &str, unit: f64) -> Option<Summary> {
-        let mine = self
-            .trials
-            .iter()
-            .filter(|trial| trial.0 == case && trial.1 == peer);
-        let samples: Vec<f64> = mine.map(|trial| trial.2.get(figure) / unit).collect();
-        Summary::of(&samples)
+    /// What `column` shows of `peer` in `case`.
+    fn cell(&self, case: &str, peer: &str, column: &Column) -> String {
+        let rounds = self.rounds(case, peer, column.figure);
+        let samples = rounds.iter().map(|(_, figure)| figure / column.unit);
+        match column.show {
+            Show::Median => Summary::of(&samples.collect::<Vec<_>>())
+                .map_or_else(|| String::from("–"), |summary| summary.text()),
+            Show::Below(limit) => {
+                let below = samples.filter(|sample| *sample < limit).count();
+                format!("{below} of {}", rounds.len())
+            }
+            Show::Sum => number(samples.sum()),
+        }
     }
 }
 
@@ -91,12 +141,12 @@ pub(crate) fn section(section: &Section, results: &Results, settings: &Settings)
         "`{}` ({} rounds of {} s each) on {}, load average before it {}. Tapio at {}; {peers}.",
         settings.command,
         settings.rounds,
-        settings.secs,
+        if section.blocks() { 2.0 } else { settings.secs },
         machine::machine(),
         results.load_average,
         machine::revision(&settings.root),
     );
-    for case in section.cases {
+    for case in section.cases.iter().filter(|case| results.has(case.name)) {
         table(&mut text, section, case, results);
     }
     text
@@ -115,14 +165,22 @@ fn table(text: &mut String, section: &Section, case: &Case, results: &Results) {
     let _ = writeln!(text, "| peer | {} |", headings.join(" | "));
     let _ = writeln!(text, "|---|{}", "---|".repeat(headings.len()));
     for peer in results.peers(case.name) {
-        let cells = section.columns.iter().map(|column| {
-            let summary = results.summary(case.name, peer, column.figure, column.unit);
-            summary.map_or_else(|| String::from("–"), |summary| summary.text())
-        });
+        let cells = section.columns.iter();
+        let cells = cells.map(|column| results.cell(case.name, peer, column));
         let _ = writeln!(
             text,
             "| {peer} | {} |",
             cells.collect::<Vec<_>>().join(" | ")
+        );
+    }
+    if section.guard {
+        let _ = write!(text, "\n{}", ratio::table(results, case.name, "cpu_ns"));
+    }
+    for (_, peer, log) in results.logs.iter().filter(|log| log.0 == case.name) {
+        let _ = write!(
+            text,
+            "\nThe log of {peer} said:\n\n```\n{}\n```\n",
+            log.trim()
         );
     }
     let failures = results
@@ -142,7 +200,7 @@ fn table(text: &mut String, section: &Section, case: &Case, results: &Results) {
 
 /// The first columns of one trial, for the eyes of whoever waits.
 pub(crate) fn brief(section: &Section, figures: &Figures) -> String {
-    let cell = |column: &super::cases::Column| {
+    let cell = |column: &Column| {
         format!(
             "{} {}",
             number(figures.get(column.figure) / column.unit),
@@ -152,6 +210,7 @@ pub(crate) fn brief(section: &Section, figures: &Figures) -> String {
     section
         .columns
         .iter()
+        .filter(|column| column.show == Show::Median)
         .map(cell)
         .collect::<Vec<_>>()
         .join(", ")
@@ -159,7 +218,7 @@ pub(crate) fn brief(section: &Section, figures: &Figures) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Results;
+    use super::{Column, Results, Show};
     use crate::report::Figures;
 
     fn figures(value: f64) -> Figures {
@@ -177,11 +236,25 @@ mod tests {
         }
         results.add("case", "b", Err("refused".into()));
         assert_eq!(results.peers("case"), ["a"]);
-        assert_eq!(results.summary("case", "a", "ns", 1.0).unwrap().median, 2.0);
-        assert_eq!(results.summary("case", "a", "ns", 10.0).unwrap().max, 0.3);
+        let cell = |unit: f64, show: Show| {
+            let column = Column {
+                figure: "ns",
+                heading: "",
+                unit,
+                show,
+            };
+            results.cell("case", "a", &column)
+        };
+        assert_eq!(cell(1.0, Show::Median), "2.00 (1.00..3.00)");
+        assert_eq!(cell(10.0, Show::Median), "0.20 (0.10..0.30)");
+        assert_eq!(cell(1.0, Show::Below(3.0)), "2 of 3");
+        assert_eq!(cell(1.0, Show::Sum), "6.00");
         results.add("case", "a", Err("once".into()));
         assert!(results.cannot_run("case", "b"));
         assert!(!results.cannot_run("other", "b"));
         assert!(!results.cannot_run("case", "a"), "it has succeeded before");
+        results.add("case", "a", Ok(figures(5.0)));
+        let rounds = results.rounds("case", "a", "ns");
+        assert_eq!(rounds, [(0, 3.0), (1, 1.0), (2, 2.0), (4, 5.0)]);
     }
 }

@@ -5,6 +5,7 @@ use std::{fs, thread, time::Duration};
 use super::{
     Settings,
     cases::{Case, Kind},
+    chat,
     part::Part,
 };
 use crate::{
@@ -19,14 +20,24 @@ const WARMUP_SECS: f64 = 0.5;
 /// How long idle servers are watched for wake-ups.
 const WATCH: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_millis(200);
+/// Rooms of a chat.
+const ROOMS: usize = 20;
+
+/// What one trial gave.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) figures: Figures,
+    /// What the server logged about it, where that is of interest.
+    pub(crate) log: Option<String>,
+}
 
 /// Measures `peer` in `case` once.
 ///
 /// # Errors
 /// Why it could not be measured, in words for the document.
-pub(crate) fn run(peer: &Peer, case: &Case, settings: &Settings) -> Result<Figures, String> {
+pub(crate) fn run(peer: &Peer, case: &Case, settings: &Settings) -> Result<Outcome, String> {
     let secs = settings.secs;
-    match case.kind {
+    let figures = match case.kind {
         Kind::Task(task) => {
             let quick = if settings.quick { "--quick" } else { "" };
             let line = format!(
@@ -44,17 +55,38 @@ pub(crate) fn run(peer: &Peer, case: &Case, settings: &Settings) -> Result<Figur
             let outcome = idle(&mut server, peer, case);
             outcome.map_err(|reason| blamed(reason, &mut server))
         }
-        Kind::Echo => served(peer, "echo", case, secs, ""),
-        Kind::Http => served(peer, "http", case, secs, "--http"),
-        Kind::HttpClose => served(peer, "http", case, secs, "--http --close"),
-        Kind::Stall { how, times } => served(
-            peer,
-            "stall",
-            case,
-            secs,
-            &format!("--block {how} --times {times}"),
-        ),
-    }
+        Kind::Echo => served(peer, "echo", case, settings, ""),
+        Kind::Http => served(peer, "http", case, settings, "--http"),
+        Kind::HttpClose => served(peer, "http", case, settings, "--http --close"),
+        Kind::Stall { how, times } => {
+            let block = format!(
+                "--block {how} --times {times} --block-ms {}",
+                block_ms(settings)
+            );
+            served(peer, "stall", case, settings, &block)
+        }
+        Kind::Chat { how, times } => {
+            let mut load = format!(
+                "--block {how} --times {times} --block-ms {}",
+                block_ms(settings)
+            );
+            if settings.quick {
+                load.push_str(" --conns 40 --rooms 2");
+            } else {
+                load.push_str(&format!(" --conns {} --rooms {ROOMS}", case.connections));
+            }
+            return chat::run(peer, case, settings, &load);
+        }
+    };
+    Ok(Outcome {
+        figures: figures?,
+        log: None,
+    })
+}
+
+/// For how long threads are blocked.
+fn block_ms(settings: &Settings) -> u32 {
+    if settings.quick { 300 } else { 2_000 }
 }
 
 /// Requests per second of the epoll floor in a closed loop of the same shape.
@@ -65,24 +97,38 @@ pub(crate) fn capacity(case: &Case, settings: &Settings) -> Result<f64, String> 
         ..*case
     };
     let floor = peers::find("floor-epoll")?;
-    Ok(served(floor, "echo", &closed, settings.secs.min(1.0), "")?.get("requests_per_s"))
+    let settings = Settings {
+        secs: settings.secs.min(1.0),
+        ..settings.clone()
+    };
+    Ok(served(floor, "echo", &closed, &settings, "")?.get("requests_per_s"))
 }
 
 fn served(
     peer: &Peer,
     workload: &str,
     case: &Case,
-    secs: f64,
+    settings: &Settings,
     more: &str,
 ) -> Result<Figures, String> {
+    let secs = settings.secs;
     let Case {
         bytes, connections, ..
     } = case;
-    let serve = format!(
+    let mut serve = format!(
         "serve --peer {} --workload {workload} --bytes {bytes}",
         peer.name
     );
-    let mut server = Part::start(&serve)?;
+    let mut server = match peer.program {
+        Some(program) => {
+            let path = settings.program(program)?;
+            Part::program(case.place(), &path, serve.split(' '))?
+        }
+        None => {
+            serve.push_str(&format!(" --core {}", case.place()));
+            Part::start(&serve)?
+        }
+    };
     let address = server.line("ready")?;
     let mut load = format!(
         "load --addr {address} --pid {} --secs {secs} --warmup {} --bytes {bytes} --conns {connections} {more}",
@@ -90,15 +136,18 @@ fn served(
         secs.min(WARMUP_SECS),
     );
     if let Some(rate) = case.rate {
-        // Between two requests on a schedule there is no time to fall asleep.
-        load.push_str(&format!(" --rate {rate} --spin"));
+        load.push_str(&format!(" --rate {rate}"));
+        if !case.every_core {
+            // Between two requests on a schedule there is no time to fall asleep.
+            load.push_str(" --spin");
+        }
     }
     let outcome = Part::start(&load)?.figures(secs);
     outcome.map_err(|reason| blamed(reason, &mut server))
 }
 
 /// When the load failed, the server often knows better why.
-fn blamed(reason: String, server: &mut Part) -> String {
+pub(crate) fn blamed(reason: String, server: &mut Part) -> String {
     match server.complaint() {
         Some(complaint) if complaint != reason => format!("{reason}; the server: {complaint}"),
         _ => reason,

@@ -57,6 +57,8 @@ pub(crate) enum Task {
     SpawnMany,
     /// A thousand tasks, each yields a thousand times.
     Yield,
+    /// Ten tasks, each yields a million times.
+    ShortPolls,
     /// A number goes to another task and comes back.
     PingPong,
     /// A timer is made, polled once and dropped.
@@ -66,10 +68,11 @@ pub(crate) enum Task {
 }
 
 impl Task {
-    pub(crate) const ALL: [(&'static str, Self); 6] = [
+    pub(crate) const ALL: [(&'static str, Self); 7] = [
         ("spawn", Self::Spawn),
         ("spawn-many", Self::SpawnMany),
         ("yield", Self::Yield),
+        ("short-polls", Self::ShortPolls),
         ("ping-pong", Self::PingPong),
         ("timer-churn", Self::TimerChurn),
         ("sleepers", Self::Sleepers),
@@ -196,7 +199,18 @@ macro_rules! tasks {
         match $task {
             Task::Spawn => $enter(spawn::one_by_one(plan, spawn::task, $spawn)),
             Task::SpawnMany => $enter(spawn::many(plan, spawn::task, $spawn)),
-            Task::Yield => $enter(yielding::run(plan, yielding::task::<$peer>, $spawn)),
+            Task::Yield => $enter(yielding::run(
+                plan,
+                yielding::CROWD,
+                yielding::task::<$peer>,
+                $spawn,
+            )),
+            Task::ShortPolls => $enter(yielding::run(
+                plan,
+                yielding::FEW,
+                yielding::task::<$peer>,
+                $spawn,
+            )),
             Task::PingPong => $enter(ping_pong::run::<$peer, _, _>(
                 plan,
                 ping_pong::task::<$peer>,

@@ -1,0 +1,3 @@
+module tapio-bench-go
+
+go 1.19
