@@ -12,7 +12,7 @@ const FLAGS: &[&str] = &[
     "no-docs",
     "list",
     "high-priority",
-    "show-log",
+    "realtime",
 ];
 
 /// A parsed command line: words in order, and named values.

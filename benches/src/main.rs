@@ -66,6 +66,9 @@ fn command() -> Result<(), String> {
         "serve" => serve(&args),
         "load" => {
             take_place(&args, pin::LOAD)?;
+            if args.flag("realtime") {
+                pin::go_before_the_server();
+            }
             load::run(&LoadPlan::parse(&args)?).map(|figures| figures.say())
         }
         "chat" => {

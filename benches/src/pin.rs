@@ -1,4 +1,6 @@
-//! Where a process runs: server and load must not share a core.
+//! Where a process runs, and before whom: server and load must not share a core, or the load comes
+//! first.
+#![expect(unsafe_code, reason = "rustix cannot choose a scheduling policy")]
 
 use std::{fs, str::FromStr};
 
@@ -84,6 +86,17 @@ pub(crate) fn go_first_if_inherited() {
         // Without autogroups there is no such file and no need for it.
         let _ = fs::write("/proc/self/autogroup", FIRST.to_string());
     }
+}
+
+/// Puts the calling thread before every ordinary thread on its core, as if it ran on another
+/// machine: for a load generator that shares a core with the server. It must sleep, or nobody else
+/// runs there.
+///
+/// Where that is not permitted it stays as it is, and its own lateness, which is reported, says so.
+pub(crate) fn go_before_the_server() {
+    let least = libc::sched_param { sched_priority: 1 };
+    // SAFETY: `least` is a local that the call only reads; 0 is the calling thread.
+    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const least) };
 }
 
 /// Allows as many descriptors as the hard limit does: thousands of connections

@@ -334,7 +334,8 @@ pub(crate) const SECTIONS: &[Section] = &[
                 answers to requests of 64 B that were due during the 2 s in which one task or two \
                 block their thread, asleep in a system call or busy. The server, all of its threads, \
                 is bound to core 0 and the load generator spins on core 1; where it says \"on every \
-                core\", the server may use both and the load generator sleeps between requests. \
+                core\", the server may use both and the load generator sleeps between requests and goes \
+                before it (as on another machine; real-time priority, as root). \
                 \"Load late\" is by how much the load generator missed its own schedule at worst, \
                 which is in the answers' times, too",
         columns: STALL,

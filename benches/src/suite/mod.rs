@@ -131,6 +131,11 @@ impl Settings {
         })
     }
 
+    /// For how long threads are blocked, whatever `secs` says.
+    fn block_ms(&self) -> u32 {
+        if self.quick { 300 } else { 2_000 }
+    }
+
     /// Where `program` is.
     ///
     /// # Errors

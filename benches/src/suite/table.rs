@@ -141,7 +141,11 @@ pub(crate) fn section(section: &Section, results: &Results, settings: &Settings)
         "`{}` ({} rounds of {} s each) on {}, load average before it {}. Tapio at {}; {peers}.",
         settings.command,
         settings.rounds,
-        if section.blocks() { 2.0 } else { settings.secs },
+        if section.blocks() {
+            f64::from(settings.block_ms()) / 1e3
+        } else {
+            settings.secs
+        },
         machine::machine(),
         results.load_average,
         machine::revision(&settings.root),

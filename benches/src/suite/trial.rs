@@ -61,14 +61,14 @@ pub(crate) fn run(peer: &Peer, case: &Case, settings: &Settings) -> Result<Outco
         Kind::Stall { how, times } => {
             let block = format!(
                 "--block {how} --times {times} --block-ms {}",
-                block_ms(settings)
+                settings.block_ms()
             );
             served(peer, "stall", case, settings, &block)
         }
         Kind::Chat { how, times } => {
             let mut load = format!(
                 "--block {how} --times {times} --block-ms {}",
-                block_ms(settings)
+                settings.block_ms()
             );
             if settings.quick {
                 load.push_str(" --conns 40 --rooms 2");
@@ -82,11 +82,6 @@ pub(crate) fn run(peer: &Peer, case: &Case, settings: &Settings) -> Result<Outco
         figures: figures?,
         log: None,
     })
-}
-
-/// For how long threads are blocked.
-fn block_ms(settings: &Settings) -> u32 {
-    if settings.quick { 300 } else { 2_000 }
 }
 
 /// Requests per second of the epoll floor in a closed loop of the same shape.
@@ -137,10 +132,13 @@ fn served(
     );
     if let Some(rate) = case.rate {
         load.push_str(&format!(" --rate {rate}"));
-        if !case.every_core {
-            // Between two requests on a schedule there is no time to fall asleep.
-            load.push_str(" --spin");
-        }
+        // Between two requests on a schedule there is no time to fall asleep, but on a core
+        // that is the server's as well.
+        load.push_str(if case.every_core {
+            " --realtime"
+        } else {
+            " --spin"
+        });
     }
     let outcome = Part::start(&load)?.figures(secs);
     outcome.map_err(|reason| blamed(reason, &mut server))
