@@ -73,6 +73,9 @@ fn command() -> Result<(), String> {
         }
         "chat" => {
             take_place(&args, pin::LOAD)?;
+            if args.flag("realtime") {
+                pin::go_before_the_server();
+            }
             chat::run(&ChatPlan::parse(&args)?).map(|figures| figures.say())
         }
         "hold" => {

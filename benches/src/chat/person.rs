@@ -61,9 +61,13 @@ impl Person {
         person.queue(TEXT, join.as_bytes());
         person.flush()?;
         let mut joined = false;
-        while !joined {
-            person.fill()?;
+        loop {
+            // Something may have come together with the head of the answer.
             person.take_frames(|payload| joined |= is(payload, "joined"))?;
+            if joined {
+                break;
+            }
+            person.fill()?;
         }
         person.stream.set_nonblocking(true)?;
         Ok(person)
@@ -196,7 +200,62 @@ fn understood(event: &[u8]) -> Heard {
 
 #[cfg(test)]
 mod tests {
-    use super::{Heard, understood};
+    use std::{
+        io::{ErrorKind, Read, Write},
+        net::{TcpListener, TcpStream},
+        thread,
+    };
+
+    use super::{Heard, Person, understood};
+
+    #[test]
+    fn a_person_arrives_hears_answers_pings_and_loses_the_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut sent = Vec::new();
+            let mut read_until = |end: &[u8], stream: &mut TcpStream| {
+                let mut byte = [0];
+                while !sent.ends_with(end) {
+                    stream.read_exact(&mut byte).unwrap();
+                    sent.push(byte[0]);
+                }
+            };
+            read_until(b"\r\n\r\n", &mut stream);
+            let joined = br#"{"type":"joined"}"#;
+            let mut answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec();
+            answer.extend_from_slice(&[0x81, joined.len() as u8]);
+            answer.extend_from_slice(joined);
+            stream.write_all(&answer).unwrap();
+            read_until(br#""nonce":"7"}"#, &mut stream);
+            let message = br#"{"type":"message","text":"7"}"#;
+            let mut frames = vec![0x81, message.len() as u8];
+            frames.extend_from_slice(message);
+            frames.extend_from_slice(&[0x89, 2, b'h', b'i']);
+            stream.write_all(&frames).unwrap();
+            read_until(b"hi", &mut stream);
+            stream.write_all(&[0x88, 0]).unwrap();
+            sent
+        });
+        let mut person = Person::arrive(address, 1, 2).unwrap();
+        person.stream.set_nonblocking(false).unwrap();
+        person.say(7).unwrap();
+        let mut heard = Vec::new();
+        let lost = loop {
+            if let Err(error) = person.listen(|event| heard.push(event)) {
+                break error;
+            }
+        };
+        assert_eq!(lost.kind(), ErrorKind::ConnectionAborted);
+        assert_eq!(heard, [Heard::Message(7)]);
+        let sent = server.join().unwrap();
+        let sent = String::from_utf8_lossy(&sent);
+        assert!(
+            sent.contains("person-1") && sent.contains("room-2"),
+            "{sent}"
+        );
+    }
 
     #[test]
     fn events_are_told_apart() {

@@ -65,6 +65,8 @@ pub(crate) enum Show {
     Below(f64),
     /// The sum over all rounds.
     Sum,
+    /// In how many rounds there was any.
+    Any,
 }
 
 /// How a case is measured.
@@ -224,6 +226,10 @@ const CHAT: &[Column] = &[
         show: Show::Sum,
         ..column("lost", "connections lost", 1.0)
     },
+    Column {
+        show: Show::Any,
+        ..column("named", "log names chaos.rs", 1.0)
+    },
     column("late_us", "load late by ms", 1e3),
 ];
 
@@ -376,12 +382,16 @@ pub(crate) const SECTIONS: &[Section] = &[
                 1,000 people in 20 rooms say 200 things a second, each of which goes to the 50 in \
                 its room, while two `POST /chaos/block` block a thread for 2 s each. Counted are the \
                 messages and the `GET /api` (50 a second) that were due meanwhile, from when they \
-                were due; those missing had not come 20 s later. Server on core 0, load on core 1, \
-                `--durability normal`",
+                were due; those missing had not come 20 s later. Places as in `stall`; \
+                `--durability normal`; logs of the first round",
         columns: CHAT,
         cases: &[
             chat("two requests sleep", "sleep", 2),
             chat("two requests spin", "spin", 2),
+            Case {
+                every_core: true,
+                ..chat("two requests spin, on every core", "spin", 2)
+            },
         ],
         ..Section::ORDINARY
     },

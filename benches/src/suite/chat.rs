@@ -56,8 +56,9 @@ pub(crate) fn run(
     let address = server.line("hangout is open at http://")?;
     let address = address.trim_end_matches('/');
     let load = format!(
-        "chat --addr {address} --rate {} --spin {load}",
+        "chat --addr {address} --rate {} --{} {load}",
         case.rate.unwrap_or_default(),
+        if case.every_core { "realtime" } else { "spin" },
     );
     let outcome = Part::start(&load)?.figures(settings.secs);
     let mut figures = outcome.map_err(|reason| blamed(reason, &mut server))?;

@@ -124,6 +124,10 @@ impl Results {
                 let below = samples.filter(|sample| *sample < limit).count();
                 format!("{below} of {}", rounds.len())
             }
+            Show::Any => {
+                let any = samples.filter(|sample| *sample > 0.0).count();
+                format!("{any} of {}", rounds.len())
+            }
             Show::Sum => number(samples.sum()),
         }
     }
@@ -253,6 +257,7 @@ mod tests {
         assert_eq!(cell(10.0, Show::Median), "0.20 (0.10..0.30)");
         assert_eq!(cell(1.0, Show::Below(3.0)), "2 of 3");
         assert_eq!(cell(1.0, Show::Sum), "6.00");
+        assert_eq!(cell(1.0, Show::Any), "3 of 3");
         results.add("case", "a", Err("once".into()));
         assert!(results.cannot_run("case", "b"));
         assert!(!results.cannot_run("other", "b"));
