@@ -9,7 +9,7 @@ This file is written by `cargo xtask bench`; each section says with which comman
 workload again replaces its section and leaves the others.
 
 Server and load generator are processes of their own, the server (all of its threads) bound to core
-0, the load generator to core 1. Rounds are interleaved over the peers, each trial in a new process;
+0, the load generator to core 1, unless a section says otherwise. Rounds are interleaved over the peers, each trial in a new process;
 a figure is the median of the rounds, with the lowest and the highest behind it. CPU time is that of
 the server process, user and kernel, from its CPU clock at both ends of the measured window, divided
 by the answers in between. The user share is sampled by the kernel and is coarser. For work inside
@@ -17,8 +17,8 @@ one process, \"CPU ns\" is the CPU time of all of its threads for each operation
 batches; \"on the clock\" is what passed meanwhile. Latencies are in buckets of 1/128; in an open
 loop they count from when a request was due, not from when it was sent. Every peer uses the system's
 allocator. `-mt1` and `-mt2` are multi-threaded runtimes with one and two workers, `-poll` is Tapio
-on readiness instead of io_uring, `floor-` is a minimal program without a runtime. What is slower
-than a peer is here too.
+on readiness instead of io_uring, `-unguarded` Tapio without its guard, `floor-` is a minimal
+program without a runtime. What is slower than a peer is here too.
 ";
 
 /// `document` with the section `name` replaced by `text`, or put in its place.
