@@ -123,16 +123,6 @@ pub(crate) fn current_task() -> u64 {
     HOT.with(|hot| hot.post().task())
 }
 
-/// The running task's number and where it was spawned.
-pub(crate) fn current_task_site() -> Option<(u64, &'static Location<'static>)> {
-    HOT.with(|hot| {
-        let post = hot.post();
-        let task = post.task();
-        let location = post.look().running().location();
-        location.filter(|_| task != 0).map(|at| (task, at))
-    })
-}
-
 /// The running task's number, zero outside of tasks, and what runs.
 #[inline]
 pub(crate) fn current() -> (u64, Running) {
@@ -228,7 +218,8 @@ pub(crate) fn set_post(post: Arc<Post>, tally: Option<Arc<Tally>>) -> PostGuard 
     let outer = HOT.with(|hot| {
         (
             hot.post.replace(Arc::as_ptr(&post)),
-            hot.tally.replace(tally.as_ref().map_or(ptr::null(), Arc::as_ptr)),
+            hot.tally
+                .replace(tally.as_ref().map_or(ptr::null(), Arc::as_ptr)),
         )
     });
     PostGuard {

@@ -10,16 +10,16 @@
 //! report with its text.
 
 mod advice;
-mod callback;
 mod budget;
+mod callback;
 mod deliver;
 mod group;
 mod limit;
+mod lock;
 mod observed;
 mod place;
 mod shutdown;
 mod sites;
-mod lock;
 mod stall;
 mod task;
 mod unobserved;
@@ -27,19 +27,19 @@ mod unobserved;
 use std::fmt;
 
 pub use self::advice::{Advice, LockWait, SiteAdvice, Verdict};
-pub use self::callback::CallbackPanic;
 pub(crate) use self::budget::LOCK_BUDGET;
 pub use self::budget::{lock_budget, set_lock_budget};
+pub use self::callback::CallbackPanic;
 pub use self::deliver::{Subscription, on_report};
 pub use self::group::GroupFailuresLost;
 pub use self::limit::LimitHit;
-pub use self::observed::resume_observed;
-pub use self::place::note_panic_places;
-pub use self::shutdown::ShutdownWaits;
 pub use self::lock::{
     Deadlock, DeadlockParty, Futurelock, LockHeld, LockInfo, LockKind, LockReleased, LockUse,
     LockUser,
 };
+pub use self::observed::resume_observed;
+pub use self::place::note_panic_places;
+pub use self::shutdown::ShutdownWaits;
 pub use self::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
 pub use self::task::TaskInfo;
 pub use self::unobserved::{UnobservedError, UnobservedPanic};

@@ -4,7 +4,6 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::context;
 use crate::task_id::{self, Id};
 
 /// A task: its number, its name if it has one, and where it was spawned.
@@ -26,12 +25,6 @@ impl TaskInfo {
             name: task_id::name_of(id),
             spawned_at,
         }
-    }
-
-    /// The task that runs on this thread, if any.
-    pub(crate) fn current() -> Option<TaskInfo> {
-        let (id, spawned_at) = context::current_task_site()?;
-        Some(TaskInfo::new(Id::from_raw(id)?, spawned_at))
     }
 }
 

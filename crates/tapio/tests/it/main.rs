@@ -3,10 +3,10 @@
 mod reports;
 mod support;
 
-mod guard_pinned;
+mod cpu_pool;
 mod guard_advice;
 mod guard_errors;
-mod cpu_pool;
+mod guard_pinned;
 mod guard_rescue;
 mod guard_stall;
 mod guard_unobserved;
@@ -26,13 +26,13 @@ mod rt_shutdown;
 mod rt_shutdown_report;
 mod rt_unhandled_panic;
 mod signal_unix;
-mod task_builder;
 mod sync_bounds;
 mod sync_deadlock;
 mod sync_held;
 mod sync_locks;
 mod sync_random;
 mod sync_support;
+mod task_builder;
 mod task_end;
 mod task_group;
 mod task_group_end;

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use self::ledger::Ledger;
 use super::entry::{self, Entry};
 use crate::report::{Advice, LockWait, Report};
+use crate::sync;
 
 pub(super) use self::gaze::Gaze;
 
@@ -131,5 +132,13 @@ pub(super) fn hand_in(entry: &Entry) {
 
 /// How long tasks waited for locks, by where they were spawned.
 fn lock_waits() -> Vec<LockWait> {
-    Vec::new()
+    let stats = sync::wait_stats().into_iter();
+    stats
+        .map(|stat| LockWait {
+            site: stat.site,
+            lock: stat.lock.to_string(),
+            waits: stat.waits,
+            waited: stat.waited,
+        })
+        .collect()
 }
