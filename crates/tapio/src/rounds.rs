@@ -18,6 +18,7 @@ pub(crate) type Look = fn(now: Instant) -> Option<Instant>;
 static LOOKS: Mutex<Vec<Look>> = Mutex::new(Vec::new());
 static BELL: Bell = Bell {
     is_asleep: AtomicBool::new(false),
+    was_called: AtomicBool::new(false),
     has_rung: Mutex::new(false),
     rung: Condvar::new(),
 };
@@ -26,6 +27,9 @@ static BELL: Bell = Bell {
 struct Bell {
     /// Whether the guard sleeps, or is about to.
     is_asleep: AtomicBool,
+    /// Whether somebody called since the guard last tried to sleep: who has
+    /// called may not have begun yet what it called for.
+    was_called: AtomicBool,
     has_rung: Mutex<bool>,
     rung: Condvar,
 }
@@ -41,12 +45,13 @@ pub(crate) fn join(look: Look) {
 /// Calls the guard to make its round now, if it sleeps.
 ///
 /// # Cost
-/// A fence and a load while the guard is awake; a system call when it sleeps,
+/// A store, a fence and a load while the guard is awake; a system call when it sleeps,
 /// after which it is awake for a while.
 #[inline]
 pub(crate) fn call() {
     // Pairs with the fence in `sleep`: either we see that it sleeps, or it
-    // sees what we did before this call when it looks for the last time.
+    // sees this store, and all that we did before, when it tries to.
+    BELL.was_called.store(true, Ordering::Relaxed);
     fence(Ordering::SeqCst);
     if BELL.is_asleep.load(Ordering::Relaxed) {
         ring();
@@ -75,7 +80,8 @@ pub(crate) fn sleep(until: Option<Instant>, last_look: impl FnOnce() -> bool) {
     BELL.is_asleep.store(true, Ordering::Relaxed);
     // Pairs with the fence in `call`.
     fence(Ordering::SeqCst);
-    if !last_look() {
+    // Relaxed: ordered by the fences.
+    if !BELL.was_called.swap(false, Ordering::Relaxed) && !last_look() {
         let mut has_rung = BELL.has_rung.lock();
         while !*has_rung {
             match until {

@@ -138,7 +138,10 @@ impl Stall {
     pub(crate) fn key(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         match &self.stack {
-            Some(stack) => stack.key().hash(&mut hasher),
+            Some(stack) => {
+                let is_computing = matches!(self.cause, StallCause::Computing);
+                stack.key(is_computing).hash(&mut hasher);
+            }
             None => self.culprit.location().hash(&mut hasher),
         }
         hasher.finish()

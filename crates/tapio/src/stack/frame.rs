@@ -77,13 +77,16 @@ impl Stack {
     }
 
     /// Equal for stacks that come from the same place of the user's code: the
-    /// same calls, and within the innermost function wherever it computes.
-    pub(crate) fn key(&self) -> u64 {
+    /// same calls, and within the innermost function, if it computes, wherever
+    /// it is at the moment and whatever it calls there.
+    pub(crate) fn key(&self, is_computing: bool) -> u64 {
         let mut hasher = DefaultHasher::new();
-        let origin = self.top_user_frame().map(|frame| frame.origin);
+        let top = self.top_user_frame();
+        let origin = top.map(|frame| frame.origin);
+        let moving = top.filter(|_| is_computing).map(|frame| frame.address);
         for frame in &self.frames {
             if origin.is_none_or(|origin| frame.origin == origin) {
-                let is_moving = frame.is_innermost;
+                let is_moving = frame.is_innermost || Some(frame.address) == moving;
                 let place = if is_moving {
                     frame.start
                 } else {

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapio::guard::{self, Report, Verdict, advice, on_report, reset_advice};
+use tapio::guard::{self, Report, SiteAdvice, Verdict, advice, on_report, reset_advice};
 use tapio::io::{AsyncReadExt, AsyncWriteExt};
 use tapio::net::{TcpListener, TcpStream};
 use tapio::task::yield_now;
@@ -27,18 +27,20 @@ fn compute(time: Duration) {
 
 /// Waits until the tasks spawned at a line have this verdict.
 fn until_verdict(kind: Kind, line: u32, verdict: Verdict) {
+    until(kind, line, |site| site.verdict == verdict);
+}
+
+/// Waits until something holds of the tasks spawned at a line.
+fn until(kind: Kind, line: u32, holds: impl Fn(&SiteAdvice) -> bool) {
     let begin = Instant::now();
     loop {
         let advice = advice();
         if let Some(site) = advice.site(file!(), line)
-            && site.verdict == verdict
+            && holds(site)
         {
             return;
         }
-        assert!(
-            begin.elapsed() < LIMIT,
-            "{kind}, line {line}, {verdict}: {advice}"
-        );
+        assert!(begin.elapsed() < LIMIT, "{kind}, line {line}: {advice}");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -100,13 +102,16 @@ fn assert_told_apart(kind: Kind) {
     until_verdict(kind, serves, Verdict::Fine);
     until_verdict(kind, computes, Verdict::Computes);
     until_verdict(kind, blocks, Verdict::Blocks);
+    // What a poll waited for a CPU is not its length, so on a busy machine it
+    // takes a while to meet a long one.
+    until(kind, computes, |site| {
+        site.longest_poll >= Duration::from_millis(20)
+    });
     is_over.store(true, Ordering::Relaxed);
     driving.join().expect("the runtime ends");
 
     let advice = advice();
     let text = advice.to_string();
-    let site = advice.site(file!(), computes).expect("seen");
-    assert!(site.longest_poll >= Duration::from_millis(20), "{text}");
     for words in ["this is computation", "it blocks", "fine: ", "cpu::spawn"] {
         assert!(text.contains(words), "{words:?} is not in:\n{text}");
     }
