@@ -33,7 +33,8 @@ pub struct Frame {
     pub origin: Origin,
     /// An address in it, in memory.
     pub(super) address: u64,
-    /// Where the function begins, if that is known.
+    /// Where the function that it is, or that it is inlined into, begins; the
+    /// address itself where that is unknown.
     pub(super) start: u64,
     /// `program+0x1234`, which `addr2line` understands.
     pub(super) offset: String,
@@ -84,17 +85,57 @@ impl Stack {
         let top = self.top_user_frame();
         let origin = top.map(|frame| frame.origin);
         let moving = top.filter(|_| is_computing).map(|frame| frame.address);
-        for frame in &self.frames {
-            if origin.is_none_or(|origin| frame.origin == origin) {
-                let is_moving = frame.is_innermost || Some(frame.address) == moving;
-                let place = if is_moving {
-                    frame.start
-                } else {
-                    frame.address
-                };
-                place.hash(&mut hasher);
-            }
+        let is_of_it = |frame: &&Frame| origin.is_none_or(|origin| frame.origin == origin);
+        let mut frames: Vec<&Frame> = self.frames.iter().filter(is_of_it).collect();
+        // What is inlined at an address changes as the thread moves.
+        frames.dedup_by_key(|frame| frame.address);
+        for frame in frames {
+            let is_moving = frame.is_innermost || Some(frame.address) == moving;
+            let place = if is_moving {
+                frame.start
+            } else {
+                frame.address
+            };
+            place.hash(&mut hasher);
         }
         hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Frame, Origin, Stack};
+
+    /// A stack of addresses and the beginnings of what they are in.
+    fn stack(places: &[(u64, u64)]) -> Stack {
+        let frames = places.iter().map(|&(address, start)| Frame {
+            function: None,
+            file: None,
+            line: None,
+            origin: Origin::User,
+            address,
+            start,
+            offset: String::new(),
+            is_innermost: address == places[0].0,
+        });
+        Stack {
+            frames: frames.collect(),
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_computes_is_one_wherever_it_is_in_its_function() {
+        let key = |places| stack(places).key(true);
+        let once = key(&[(0x13, 0x10), (0x25, 0x20)]);
+        assert_eq!(once, key(&[(0x17, 0x10), (0x25, 0x20)]), "further on");
+        let inlined = key(&[(0x13, 0x10), (0x13, 0x10), (0x25, 0x20)]);
+        assert_eq!(once, inlined, "in what is inlined there");
+        assert_ne!(once, key(&[(0x33, 0x30), (0x25, 0x20)]), "another function");
+        assert_ne!(
+            once,
+            key(&[(0x13, 0x10), (0x28, 0x20)]),
+            "another call of it"
+        );
     }
 }

@@ -5,12 +5,14 @@
 //! it reads files, allocates and takes locks.
 //!
 //! Reading order: `raw` is what was copied; `modules` finds the programs and
-//! libraries in memory and `unwind` the frames; `symbols` names them; `origin`
-//! says whose they are; `text` prints them.
+//! libraries in memory and `unwind` the frames; `symbols` names them, with
+//! `functions` where debug information is short; `origin` says whose they are;
+//! `text` prints them.
 
 pub(crate) mod memory;
 
 mod frame;
+mod functions;
 mod modules;
 mod origin;
 mod raw;

@@ -5,11 +5,12 @@
 //! to mangle a name. `addr2line` by itself leaves finding the files to us.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
 
-use super::frame::Frame;
+use super::frame::{Frame, Origin};
+use super::functions::Functions;
 use super::modules::Module;
 use super::origin::origin;
 
@@ -19,13 +20,15 @@ const REMEMBERED_MAX: usize = 4096;
 /// Names addresses, and remembers them.
 pub(super) struct Symbols {
     known: HashMap<u64, Arc<[Frame]>>,
-    program: Option<std::path::PathBuf>,
+    functions: HashMap<PathBuf, Option<Functions>>,
+    program: Option<PathBuf>,
 }
 
 impl Symbols {
     pub(super) fn new() -> Symbols {
         Symbols {
             known: HashMap::new(),
+            functions: HashMap::new(),
             program: std::fs::read_link("/proc/self/exe").ok(),
         }
     }
@@ -33,6 +36,7 @@ impl Symbols {
     /// What is in memory has changed.
     pub(super) fn forget(&mut self) {
         self.known.clear();
+        self.functions.clear();
         backtrace::clear_symbol_cache();
     }
 
@@ -54,9 +58,18 @@ impl Symbols {
         frames
     }
 
-    fn resolve(&self, address: u64, module: Option<&Module>) -> Vec<Frame> {
+    fn resolve(&mut self, address: u64, module: Option<&Module>) -> Vec<Frame> {
         let is_program = module.is_some_and(|module| self.is_program(&module.path));
-        let offset = offset(address, module);
+        let unknown = Frame {
+            function: None,
+            file: None,
+            line: None,
+            origin: Origin::System,
+            address,
+            start: address,
+            offset: offset(address, module),
+            is_innermost: false,
+        };
         let mut frames = Vec::new();
         // It takes what it is given for a return address, one too far.
         let after = ptr::without_provenance_mut(address as usize + 1);
@@ -66,29 +79,50 @@ impl Symbols {
                 .and_then(|name| readable(&format!("{name:#}")));
             let file = symbol.filename().map(Path::to_path_buf);
             frames.push(Frame {
-                origin: origin(file.as_deref(), function.as_deref(), is_program),
                 function,
                 file,
                 line: symbol.lineno(),
-                address,
-                start: symbol.addr().map_or(0, |start| start.addr() as u64),
-                offset: offset.clone(),
-                is_innermost: false,
+                ..unknown.clone()
             });
         });
         if frames.is_empty() {
-            frames.push(Frame {
-                function: None,
-                file: None,
-                line: None,
-                origin: origin(None, None, is_program),
-                address,
-                start: address,
-                offset,
-                is_innermost: false,
-            });
+            frames.push(unknown);
+        }
+        if let Some((start, name)) = self.function(address, module) {
+            frames.iter_mut().for_each(|frame| frame.start = start);
+            // All but the outermost are inlined into it.
+            if let (Some(frame), Some(name)) = (frames.last_mut(), name)
+                && frame
+                    .function
+                    .as_ref()
+                    .is_none_or(|known| !known.contains("::"))
+            {
+                frame.function = Some(name);
+            }
+        }
+        for frame in &mut frames {
+            frame.origin = origin(frame.file.as_deref(), frame.function.as_deref(), is_program);
         }
         frames
+    }
+
+    /// Where the function around an address begins, and its name in full.
+    fn function(&mut self, address: u64, module: Option<&Module>) -> Option<(u64, Option<String>)> {
+        let module = module?;
+        let functions = match self.functions.get(&module.path) {
+            Some(functions) => functions,
+            None => {
+                let functions = Functions::read(&module.path);
+                self.functions
+                    .entry(module.path.clone())
+                    .or_insert(functions)
+            }
+        };
+        let functions = functions.as_ref()?;
+        let function = functions.at(address.wrapping_sub(module.bias))?;
+        let name = functions.name(function);
+        let name = name.and_then(|name| readable(&name));
+        Some((module.bias.wrapping_add(function.start), name))
     }
 }
 
@@ -124,7 +158,22 @@ fn readable(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::readable;
+    use super::super::modules::{mappings, modules};
+    use super::{Symbols, readable};
+
+    #[test]
+    fn all_of_a_function_begins_where_it_does() {
+        let start = mappings as *const () as u64;
+        let modules = modules(&mappings());
+        let module = modules.iter().find(|module| module.range.contains(&start));
+        let mut symbols = Symbols::new();
+        for address in [start, start + 1, start + 8] {
+            let frames = symbols.at(address, module);
+            assert!(frames.iter().all(|frame| frame.start == start));
+            let outermost = frames.last().and_then(|frame| frame.function.as_deref());
+            assert_eq!(outermost, Some("tapio::stack::modules::mappings"));
+        }
+    }
 
     #[test]
     fn a_closure_goes_by_its_function() {
