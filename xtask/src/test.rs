@@ -22,7 +22,7 @@ const DRIVER_FREE: &[&str] = &["tapio-driver", "tapio-macros", "tapio-bench", "x
 /// The package with the peers, and the few of them that its own tests need:
 /// building all is minutes that say nothing about tapio.
 pub(crate) const BENCH: &str = "tapio-bench";
-pub(crate) const BENCH_FEATURES: &str = "tapio-peer,tokio-peer";
+pub(crate) const BENCH_FEATURES: &str = "chat,tapio-peer,tokio-peer";
 
 /// Where a test that cannot run here appends one line, `name: reason`.
 const SKIP_LOG: &str = "TAPIO_SKIP_LOG";
