@@ -5,8 +5,8 @@
 //! only, and nothing of where a function begins.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use object::NativeEndian as Endian;
 use object::elf::{
@@ -22,10 +22,13 @@ const NAME_BYTES_MAX: usize = 16 << 10;
 
 /// The functions of one file, in the order of their addresses.
 ///
-/// Names stay in the file: few of them are ever asked for.
+/// Names stay in the file, since few of them are ever asked for; and the file
+/// does not stay open, since a program counts its descriptors.
 #[derive(Debug)]
 pub(super) struct Functions {
-    file: File,
+    path: PathBuf,
+    /// Device, inode and time: another file by that name has other names.
+    identity: Option<(u64, u64, i64)>,
     names_at: u64,
     all: Vec<Function>,
 }
@@ -67,7 +70,8 @@ impl Functions {
             .collect();
         all.sort_unstable_by_key(|one| one.start);
         Some(Functions {
-            file,
+            path: path.into(),
+            identity: identity(&file),
             names_at: names.sh_offset(Endian),
             all,
         })
@@ -82,13 +86,20 @@ impl Functions {
 
     /// Its name as a reader wants it.
     pub(super) fn name(&self, function: &Function) -> Option<String> {
+        let file = File::open(&self.path).ok()?;
+        (identity(&file) == self.identity).then_some(())?;
         let mut name = vec![0; NAME_BYTES_MAX];
         let at = self.names_at + u64::from(function.name);
-        let count = self.file.read_at(&mut name, at).ok()?;
+        let count = file.read_at(&mut name, at).ok()?;
         let end = name[..count].iter().position(|byte| *byte == 0)?;
         let name = backtrace::SymbolName::new(&name[..end]);
         Some(format!("{name:#}"))
     }
+}
+
+fn identity(file: &File) -> Option<(u64, u64, i64)> {
+    let is = file.metadata().ok()?;
+    Some((is.dev(), is.ino(), is.mtime()))
 }
 
 fn bytes(file: &File, at: u64, count: u64) -> Option<Vec<u8>> {
