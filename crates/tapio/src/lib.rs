@@ -44,6 +44,7 @@ mod post;
 mod report;
 mod rounds;
 mod scheduler;
+mod slice;
 mod stack;
 mod sync_facade;
 mod tally;

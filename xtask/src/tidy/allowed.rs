@@ -76,6 +76,10 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
                 "a stuck thread is a real thread, reached by a signal",
             ),
             (
+                "crates/tapio/src/slice.rs",
+                "asks the scheduler for something that no crate wraps",
+            ),
+            (
                 "crates/tapio/src/stack/memory.rs",
                 "reads this process's own memory with the kernel's care",
             ),

@@ -13,7 +13,7 @@ use super::entry::{self, Entry};
 use super::jitter::Jitter;
 use super::reporter;
 use crate::post::Running;
-use crate::{rounds, threads};
+use crate::{rounds, slice, threads};
 
 /// Looks for each budget: a stall is seen after one budget and one part at
 /// the most, and the others are rescued one part before that.
@@ -129,6 +129,8 @@ impl Engine {
 
     /// Makes rounds until told to stop.
     fn run(&mut self, stop: &AtomicBool) {
+        // It must be on time when all CPUs are busy, and it does little.
+        slice::shorten();
         while !stop.load(Ordering::Relaxed) {
             let is_quiet = self.look();
             let due = rounds::walk(self.last_round);
