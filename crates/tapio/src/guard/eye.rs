@@ -10,10 +10,10 @@ use super::reporter::{self, Found};
 use crate::capture::{NoStack, capture};
 use crate::post::{Running, Seen};
 use crate::report::{Culprit, Rescue, StallCause};
-use crate::thread_state::{CpuTimes, ThreadState, cpu_times, state_of};
+use crate::thread_state::{ThreadState, cpu_time, state_of};
 
-/// A thread that computes must have had a CPU for this part of the time that
-/// makes a stall; less, and it was starved of it by others.
+/// A thread that computes must have had a CPU for this part of the time since
+/// it was first seen; less, and it was starved of it by others.
 const CPU_PART: u32 = 4;
 
 /// How long the guard waits for a stuck thread to copy its stack. It takes
@@ -36,8 +36,10 @@ struct Poll {
     /// How long it has gone on, as far as the guard was awake to see it: a
     /// process that is stopped as a whole does not age.
     lasted: Duration,
-    /// What the thread had used of a CPU at the second look.
-    cpu_then: Option<CpuTimes>,
+    /// By how much longer it may have gone on, before it was first seen.
+    unseen: Duration,
+    /// What the thread had used of a CPU when it was first seen.
+    cpu_then: Option<Duration>,
     /// What it was found to do first: relieving a thread may interrupt the
     /// system call that it is in.
     cause: Option<StallCause>,
@@ -63,7 +65,10 @@ impl Eye {
                 if seen.running() == Running::NOTHING {
                     return false;
                 }
-                self.poll = Some(Poll::new(seen));
+                self.poll = Some(Poll {
+                    cpu_then: cpu_time(entry.target.tid()),
+                    ..Poll::new(seen, round.step)
+                });
                 true
             }
         }
@@ -84,10 +89,11 @@ impl Eye {
 }
 
 impl Poll {
-    fn new(seen: Seen) -> Poll {
+    fn new(seen: Seen, unseen: Duration) -> Poll {
         Poll {
             seen,
             lasted: Duration::ZERO,
+            unseen,
             cpu_then: None,
             cause: None,
             rescue: None,
@@ -103,22 +109,18 @@ impl Poll {
 
     /// It goes on still: what to do about it.
     fn go_on(&mut self, entry: &Entry, round: &mut Round) {
-        let Some(cpu_then) = self.cpu_then else {
-            self.cpu_then = cpu_times(entry.target.tid());
-            return;
-        };
+        round.is_uneasy = true;
         if self.is_relieved() {
             entry.host.sweep();
         }
         let budget = entry.settings.budget;
-        let wants_rescue = self.lasted >= round.patience(budget)
+        let wants_rescue = round.is_too_long(self.lasted, self.unseen, budget)
             && matches!(self.rescue, None | Some(Rescue::Failed(_)));
         let wants_report = self.told.is_none() && self.lasted >= budget;
         if !wants_rescue && !wants_report {
             return;
         }
-        let enough_cpu = round.patience(budget) / CPU_PART;
-        let Some(cause) = judge(entry, cpu_then, enough_cpu) else {
+        let Some(cause) = self.judge(entry) else {
             if wants_report && !self.is_starved {
                 self.is_starved = true;
                 entry.host.counters().starved.fetch_add(1, Relaxed);
@@ -186,18 +188,18 @@ impl Poll {
         };
         self.told = Some(reporter::found(found));
     }
-}
 
-/// What keeps a thread, by what the kernel says; `None` when the thread only
-/// waits for a CPU, or is no longer there to be asked.
-fn judge(entry: &Entry, cpu_then: CpuTimes, enough_cpu: Duration) -> Option<StallCause> {
-    let tid = entry.target.tid();
-    match state_of(tid) {
-        ThreadState::Blocked { syscall } => Some(StallCause::Blocked(syscall)),
-        ThreadState::Running => {
-            let used = cpu_times(tid)?.cpu.saturating_sub(cpu_then.cpu);
-            (used >= enough_cpu).then_some(StallCause::Computing)
+    /// What keeps the thread, by what the kernel says; `None` when it only
+    /// waits for a CPU, or is no longer there to be asked.
+    fn judge(&self, entry: &Entry) -> Option<StallCause> {
+        let tid = entry.target.tid();
+        match state_of(tid) {
+            ThreadState::Blocked { syscall } => Some(StallCause::Blocked(syscall)),
+            ThreadState::Running => {
+                let used = cpu_time(tid)?.saturating_sub(self.cpu_then?);
+                (used >= self.lasted / CPU_PART).then_some(StallCause::Computing)
+            }
+            ThreadState::Stopped | ThreadState::Gone => None,
         }
-        ThreadState::Stopped | ThreadState::Gone => None,
     }
 }

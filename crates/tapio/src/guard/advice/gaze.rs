@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::guard::entry::Entry;
 use crate::post::{Running, Seen};
-use crate::thread_state::{ThreadState, cpu_times, state_of};
+use crate::thread_state::{ThreadState, cpu_time, state_of};
 
 /// What is remembered of a thread; used by the guard's thread only.
 #[derive(Debug, Default)]
@@ -96,12 +96,12 @@ impl Poll {
     /// Finds out what the poll has done since the last time: compute, or wait
     /// in the kernel.
     fn judge(&mut self, tid: i32, glimpse: &mut Glimpse) {
-        let Some(times) = cpu_times(tid) else {
+        let Some(cpu_now) = cpu_time(tid) else {
             return;
         };
-        if let Some((lasted, cpu)) = self.cpu_then.replace((self.lasted, times.cpu)) {
+        if let Some((lasted, cpu)) = self.cpu_then.replace((self.lasted, cpu_now)) {
             let judged = self.lasted - lasted;
-            let waited = judged.saturating_sub(times.cpu.saturating_sub(cpu));
+            let waited = judged.saturating_sub(cpu_now.saturating_sub(cpu));
             glimpse.judged = judged;
             if waited <= judged / 4 {
                 return;
