@@ -7,7 +7,6 @@
 
 #![expect(unsafe_code, reason = "system calls without safe wrappers")]
 
-use std::mem;
 use std::time::Duration;
 
 /// The least that the kernel grants.
@@ -29,17 +28,26 @@ pub(crate) fn shorten() {
 }
 
 fn get() -> Option<libc::sched_attr> {
-    // SAFETY: it is made of numbers.
-    let mut attributes: libc::sched_attr = unsafe { mem::zeroed() };
     let size = size_of::<libc::sched_attr>() as u32;
-    // SAFETY: the kernel writes `size` bytes to what is borrowed for it.
+    let mut attributes = libc::sched_attr {
+        size,
+        sched_policy: 0,
+        sched_flags: 0,
+        sched_nice: 0,
+        sched_priority: 0,
+        sched_runtime: 0,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the kernel writes `size` bytes at most, to a local that nobody
+    // else knows of.
     let result = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
     (result == 0).then_some(attributes)
 }
 
 /// Refused in a sandbox that forbids the call; then all is as it was.
 fn set(attributes: &libc::sched_attr) {
-    // SAFETY: the kernel only reads them.
+    // SAFETY: the kernel only reads them, while they are borrowed here.
     unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const *attributes, 0) };
 }
 

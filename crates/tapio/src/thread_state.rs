@@ -118,8 +118,8 @@ pub(crate) fn cpu_time(tid: i32) -> Option<Duration> {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: the kernel writes to what is borrowed for it, and knows which
-    // clocks there are.
+    // SAFETY: the kernel writes to a local that nobody else knows of, and
+    // refuses a clock that there is not.
     let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
     (result == 0).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }

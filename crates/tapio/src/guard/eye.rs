@@ -12,8 +12,8 @@ use crate::post::{Running, Seen};
 use crate::report::{Culprit, Rescue, StallCause};
 use crate::thread_state::{ThreadState, cpu_time, state_of};
 
-/// A thread that computes must have had a CPU for this part of the time since
-/// it was first seen; less, and it was starved of it by others.
+/// A thread that computes must have had a CPU for this part of what makes a
+/// stall; less, and it was starved of it by others.
 const CPU_PART: u32 = 4;
 
 /// How long the guard waits for a stuck thread to copy its stack. It takes
@@ -65,10 +65,7 @@ impl Eye {
                 if seen.running() == Running::NOTHING {
                     return false;
                 }
-                self.poll = Some(Poll {
-                    cpu_then: cpu_time(entry.target.tid()),
-                    ..Poll::new(seen, round.step)
-                });
+                self.poll = Some(Poll::new(seen, round.step, entry));
                 true
             }
         }
@@ -89,12 +86,12 @@ impl Eye {
 }
 
 impl Poll {
-    fn new(seen: Seen, unseen: Duration) -> Poll {
+    fn new(seen: Seen, unseen: Duration, entry: &Entry) -> Poll {
         Poll {
             seen,
             lasted: Duration::ZERO,
             unseen,
-            cpu_then: None,
+            cpu_then: cpu_time(entry.target.tid()),
             cause: None,
             rescue: None,
             is_starved: false,
@@ -197,7 +194,9 @@ impl Poll {
             ThreadState::Blocked { syscall } => Some(StallCause::Blocked(syscall)),
             ThreadState::Running => {
                 let used = cpu_time(tid)?.saturating_sub(self.cpu_then?);
-                (used >= self.lasted / CPU_PART).then_some(StallCause::Computing)
+                // With many that compute, each has a small share, and is stuck.
+                let enough = self.lasted.min(entry.settings.budget) / CPU_PART;
+                (used >= enough).then_some(StallCause::Computing)
             }
             ThreadState::Stopped | ThreadState::Gone => None,
         }

@@ -17,7 +17,7 @@ use object::read::elf::{SectionHeader as _, Sym as _};
 
 /// A table of more bytes is no table but a mistake.
 const TABLE_BYTES_MAX: u64 = 1 << 30;
-/// A longer name is cut.
+/// A longer name is not read.
 const NAME_BYTES_MAX: usize = 16 << 10;
 
 /// The functions of one file, in the order of their addresses.
@@ -89,7 +89,7 @@ impl Functions {
         let file = File::open(&self.path).ok()?;
         (identity(&file) == self.identity).then_some(())?;
         let mut name = vec![0; NAME_BYTES_MAX];
-        let at = self.names_at + u64::from(function.name);
+        let at = self.names_at.checked_add(function.name.into())?;
         let count = file.read_at(&mut name, at).ok()?;
         let end = name[..count].iter().position(|byte| *byte == 0)?;
         let name = backtrace::SymbolName::new(&name[..end]);

@@ -20,6 +20,7 @@ const REMEMBERED_MAX: usize = 4096;
 /// Names addresses, and remembers them.
 pub(super) struct Symbols {
     known: HashMap<u64, Arc<[Frame]>>,
+    /// By file; none for one that has no symbol table.
     functions: HashMap<PathBuf, Option<Functions>>,
     program: Option<PathBuf>,
 }
@@ -109,19 +110,13 @@ impl Symbols {
     /// Where the function around an address begins, and its name in full.
     fn function(&mut self, address: u64, module: Option<&Module>) -> Option<(u64, Option<String>)> {
         let module = module?;
-        let functions = match self.functions.get(&module.path) {
-            Some(functions) => functions,
-            None => {
-                let functions = Functions::read(&module.path);
-                self.functions
-                    .entry(module.path.clone())
-                    .or_insert(functions)
-            }
-        };
-        let functions = functions.as_ref()?;
+        let functions = self
+            .functions
+            .entry(module.path.clone())
+            .or_insert_with(|| Functions::read(&module.path))
+            .as_ref()?;
         let function = functions.at(address.wrapping_sub(module.bias))?;
-        let name = functions.name(function);
-        let name = name.and_then(|name| readable(&name));
+        let name = functions.name(function).and_then(|name| readable(&name));
         Some((module.bias.wrapping_add(function.start), name))
     }
 }

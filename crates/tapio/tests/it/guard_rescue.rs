@@ -390,23 +390,21 @@ fn a_waker_may_be_stuck_and_those_woken_with_it_are_not() {
     }
 }
 
-#[test]
-fn more_tasks_may_be_stuck_than_there_are_workers() {
+fn stuck_are_rescued_one_and_all(count: usize, stuck: Stuck) {
     for (kind, runtime) in runtimes() {
         let gate = Arc::new(Gate::default());
-        const STUCK: usize = 40;
         let all_are = Arc::new(AtomicUsize::new(0));
-        let handles: Vec<_> = (0..STUCK)
+        let handles: Vec<_> = (0..count)
             .map(|_| {
-                let (gate, count) = (Arc::clone(&gate), Arc::clone(&all_are));
+                let (gate, all_are) = (Arc::clone(&gate), Arc::clone(&all_are));
                 runtime.spawn(async move {
-                    count.fetch_add(1, Ordering::AcqRel);
-                    waits_for_a_condition(gate);
+                    all_are.fetch_add(1, Ordering::AcqRel);
+                    stuck(gate);
                 })
             })
             .collect();
         let opener = runtime.spawn(async move {
-            while all_are.load(Ordering::Acquire) < STUCK {
+            while all_are.load(Ordering::Acquire) < count {
                 time::sleep(Duration::from_millis(1)).await;
             }
             a_bit_of_everything().await;
@@ -421,6 +419,17 @@ fn more_tasks_may_be_stuck_than_there_are_workers() {
             }
         });
     }
+}
+
+#[test]
+fn more_tasks_may_be_stuck_than_there_are_workers() {
+    stuck_are_rescued_one_and_all(40, waits_for_a_condition);
+}
+
+#[test]
+fn tasks_that_share_few_cpus_are_stuck_all_the_same() {
+    // Each of them has a small part of a CPU.
+    stuck_are_rescued_one_and_all(16, spins);
 }
 
 #[test]

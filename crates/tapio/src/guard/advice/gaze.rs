@@ -121,8 +121,8 @@ impl Poll {
     }
 }
 
-/// The looks at a poll at which its thread's CPU time is read, a file each:
-/// all at first, then one in so many that the rest is an eighth at the most,
+/// The looks at a poll at which it is found out what its thread does, which may
+/// take two files: all at first, then one in so many that the rest is an eighth at the most,
 /// and a poll that lasts for an hour costs no more than two hundred of them.
 fn is_judged_at(looks: u32) -> bool {
     let step = (looks.next_power_of_two() / 16).max(1);

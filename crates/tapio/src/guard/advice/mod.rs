@@ -43,7 +43,8 @@ static IS_ASKED: AtomicBool = AtomicBool::new(false);
 ///
 /// Since the start, or since [`reset_advice`], over all runtimes of the
 /// process whose guard is on. Shares and lengths of polls come from looking,
-/// every 4 ms with the usual budget, every 2 ms once a poll goes on; counts of I/O are exact.
+/// every 4 ms with the usual budget and every 2 ms while a poll goes on; counts
+/// of I/O are exact.
 ///
 /// # Cost
 /// Microseconds, and no wait for any task; it may be called at any time, on
@@ -91,8 +92,8 @@ pub(super) fn say_if_asked() {
     }
 }
 
-/// Looks at every thread, `passed` after the last time; another look follows
-/// in `period` at the latest.
+/// Looks at every thread, `passed` after the last time, where `period` at the
+/// most was meant.
 pub(super) fn sample(entries: &[Arc<Entry>], passed: Duration, period: Duration) {
     let passed = passed.min(PASSED_MAX);
     let mut reads_left = READS_MAX;
