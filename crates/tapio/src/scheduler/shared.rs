@@ -93,23 +93,19 @@ pub(crate) struct Shared {
     /// any driver is shut down.
     pub(super) stopped: Gate,
     next_seat: AtomicUsize,
-    /// Why the first seat's driver is no ring, if one was tried.
-    refusal: Option<Refusal>,
-    kinds: Vec<DriverKind>,
+    /// How operations are done, and why not by a ring: found out when first
+    /// needed.
+    operations: OnceLock<(DriverKind, Option<Refusal>)>,
 }
 
 impl Shared {
     pub(crate) fn new(config: Config, pool: Pool) -> io::Result<Arc<Shared>> {
         let mut seats = Vec::with_capacity(config.seats);
-        let mut kinds = Vec::with_capacity(config.seats);
-        let mut refusal = None;
         let mut start = None;
         for _ in 0..config.seats {
-            let chosen = tapio_driver::open(&config.driver)?;
-            kinds.push(chosen.driver.kind());
-            refusal = refusal.or(chosen.refusal);
-            let start = *start.get_or_insert_with(|| chosen.driver.remote().now());
-            seats.push(Seat::new(seats.len(), chosen.driver, start));
+            let driver = tapio_driver::open()?;
+            let start = *start.get_or_insert_with(|| driver.remote().now());
+            seats.push(Seat::new(seats.len(), driver, start));
         }
         let slots = config.seats + config.substitutes_max;
         Ok(Arc::new(Shared {
@@ -129,8 +125,7 @@ impl Shared {
             is_stopping: AtomicBool::new(false),
             stopped: Gate::new(config.seats),
             next_seat: AtomicUsize::new(0),
-            refusal,
-            kinds,
+            operations: OnceLock::new(),
             config,
         }))
     }
@@ -151,13 +146,23 @@ impl Shared {
         self.config.is_time_enabled
     }
 
-    pub(crate) fn refusal(&self) -> Option<&Refusal> {
-        self.refusal.as_ref()
+    /// How many workers there are, stand-ins not counted.
+    pub(crate) fn workers(&self) -> usize {
+        self.seats.len()
     }
 
-    /// Each seat's driver.
-    pub(crate) fn driver_kinds(&self) -> &[DriverKind] {
-        &self.kinds
+    /// How operations are done, and why not by a ring.
+    pub(crate) fn operations(&self) -> &(DriverKind, Option<Refusal>) {
+        self.operations.get_or_init(|| {
+            let outcome = self.config.driver.operations();
+            match &outcome {
+                (kind, None) => tracing::debug!("operations: {kind}"),
+                (kind, Some(refusal)) => {
+                    tracing::warn!("operations: {kind}, since io_uring was refused: {refusal}");
+                }
+            }
+            outcome
+        })
     }
 
     /// Spawns a task. When the runtime is shutting down the task comes back
@@ -446,7 +451,6 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("flavor", &self.config.flavor)
             .field("seats", &self.seats.len())
-            .field("drivers", &self.kinds)
             .finish_non_exhaustive()
     }
 }

@@ -68,15 +68,7 @@ pub(super) fn worker_thread(shared: Arc<Shared>, core: Core, seat: u32) {
     let current = here::set_worker(Some(Rc::clone(&worker)));
     let mut next = Some(seat);
     while let Some(seat) = next {
-        match shared.seat(seat).occupy() {
-            Ok(ticket) => worker.sit_down(ticket),
-            Err(error) => {
-                // Whoever left it comes back to it, or the guard finds another.
-                tracing::error!("no driver for the thread that stands in at seat {seat}: {error}");
-                shared.vacant.put_back(seat);
-                break;
-            }
-        }
+        worker.sit_down(shared.seat(seat).occupy());
         worker.run();
         next = match worker.stand_up() {
             Some(seat) if shared.is_stopping() => {
@@ -380,10 +372,7 @@ impl Worker {
         if !shared.vacant.take_back(seat) {
             shared.seat(seat).ask_to_leave();
         }
-        match shared.seat(seat).occupy() {
-            Ok(ticket) => self.sit_down(ticket),
-            Err(error) => panic!("this thread cannot drive the runtime: {error}"),
-        }
+        self.sit_down(shared.seat(seat).occupy());
     }
 
     /// Gives the seat up, if it was not taken.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tapio_driver::Direction;
 
-use crate::io::{Interest, Ready};
+use crate::io::Interest;
 use crate::net::addr::{self, ToSocketAddrs};
 use crate::net::{TcpStream, sys};
 use crate::watched::Watched;
@@ -39,7 +39,7 @@ socket!(TcpListener, net::TcpListener);
 impl TcpListener {
     #[track_caller]
     pub(in crate::net) fn watch(socket: net::TcpListener) -> io::Result<TcpListener> {
-        let io = Watched::unheld(socket)?;
+        let io = Watched::new(socket)?;
         Ok(TcpListener { io })
     }
 
@@ -124,5 +124,5 @@ impl TcpListener {
 
 /// Most often the peer has sent something by now; writable it is anyway.
 fn accepted(stream: net::TcpStream) -> io::Result<TcpStream> {
-    TcpStream::watch_ready(stream, Ready::READABLE | Ready::WRITABLE)
+    TcpStream::watch(stream)
 }

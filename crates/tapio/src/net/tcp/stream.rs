@@ -12,7 +12,6 @@ use tapio_driver::Direction;
 
 use crate::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use crate::net::addr::{self, ToSocketAddrs};
-use crate::net::fresh::Fresh;
 use crate::net::tcp::split::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_split, split,
 };
@@ -51,13 +50,20 @@ use crate::watched::Watched;
 /// # }
 /// ```
 pub struct TcpStream {
-    pub(super) io: Fresh<net::TcpStream>,
+    pub(super) io: Watched<net::TcpStream>,
 }
 
 socket!(TcpStream, net::TcpStream);
-fresh!(TcpStream, net::TcpStream, new);
+impl TcpStream {
+    #[track_caller]
+    pub(in crate::net) fn watch(socket: net::TcpStream) -> io::Result<TcpStream> {
+        Ok(TcpStream {
+            io: Watched::new(socket)?,
+        })
+    }
+}
 readiness!(TcpStream);
-stream!(TcpStream);
+stream!(TcpStream, false);
 
 impl TcpStream {
     /// Connects to `addr`.

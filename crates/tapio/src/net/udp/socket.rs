@@ -11,7 +11,6 @@ use tapio_driver::Direction;
 
 use crate::io::{Interest, ReadBuf, Ready};
 use crate::net::addr::{self, ToSocketAddrs};
-use crate::net::fresh::Fresh;
 use crate::net::{fill, sys};
 use crate::watched::Watched;
 
@@ -47,11 +46,18 @@ use crate::watched::Watched;
 /// # }
 /// ```
 pub struct UdpSocket {
-    pub(super) io: Fresh<net::UdpSocket>,
+    pub(super) io: Watched<net::UdpSocket>,
 }
 
 socket!(UdpSocket, net::UdpSocket);
-fresh!(UdpSocket, net::UdpSocket, unheld);
+impl UdpSocket {
+    #[track_caller]
+    pub(in crate::net) fn watch(socket: net::UdpSocket) -> io::Result<UdpSocket> {
+        Ok(UdpSocket {
+            io: Watched::new(socket)?,
+        })
+    }
+}
 readiness!(UdpSocket);
 datagram!(UdpSocket, SocketAddr, sys::sender_ip);
 
