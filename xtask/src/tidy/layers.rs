@@ -195,16 +195,11 @@ const DRIVER_MODULES: &[Row] = &[
     ("wake", &["error"]),
     ("contract", &["ready", "source", "wakes"]),
     ("source", &["contract", "ready", "wakes"]),
+    ("epoll", &["contract", "error", "ready", "source", "wakes"]),
     (
-        "poll",
-        &["contract", "error", "ready", "source", "wake", "wakes"],
+        "driver",
+        &["contract", "epoll", "error", "source", "wake", "wakes"],
     ),
-    // The ring falls back on readiness for what it does not hold itself.
-    (
-        "ring",
-        &[
-            "contract", "error", "poll", "ready", "source", "wake", "wakes",
-        ],
-    ),
-    ("choose", &["contract", "error", "poll", "ring"]),
+    ("operations", &[]),
+    ("options", &["contract", "operations"]),
 ];
