@@ -38,6 +38,8 @@ pub(crate) struct Worker {
     /// Tasks to run until the next look at the driver, and at the inbox.
     until_fair: Cell<u32>,
     until_inbox: Cell<u32>,
+    /// Tasks taken from inboxes since the last that was new.
+    inbox_streak: Cell<u32>,
     is_searching: Cell<bool>,
     /// Wakes come from the driver, in a batch: they keep their order.
     is_dispatching: Cell<bool>,
@@ -99,6 +101,7 @@ impl Worker {
             core,
             until_fair: Cell::new(0),
             until_inbox: Cell::new(0),
+            inbox_streak: Cell::new(0),
             is_searching: Cell::new(false),
             is_dispatching: Cell::new(false),
             random: Cell::new(seed.wrapping_mul(0x9e37_79b9) | 1),
@@ -142,7 +145,7 @@ impl Worker {
     pub(super) fn next_task(&self, seat: u32) -> Option<Notified> {
         let inbox = &self.shared.seat(seat).inbox;
         if is_due(&self.until_inbox, self.shared.config.inbox_interval)
-            && let Some(task) = inbox.pop()
+            && let Some(task) = inbox.pop(&self.inbox_streak)
         {
             return Some(task);
         }
@@ -150,7 +153,7 @@ impl Worker {
             .slot
             .take_lifo()
             .or_else(|| self.core.queue.pop())
-            .or_else(|| inbox.pop())
+            .or_else(|| inbox.pop(&self.inbox_streak))
     }
 
     /// Runs one task, and those that it and its successors put into the LIFO
@@ -316,7 +319,8 @@ impl Worker {
                 }
             }
         }
-        self.shared.seats.iter().find_map(|seat| seat.inbox.pop())
+        let mut seats = self.shared.seats.iter();
+        seats.find_map(|seat| seat.inbox.pop(&self.inbox_streak))
     }
 
     fn stop_searching(&self) {
@@ -355,7 +359,13 @@ impl Worker {
     }
 
     /// Works with `ticket` from now on.
+    ///
+    /// The driver is looked at first, and what it brings goes before the inbox:
+    /// if each turn at a seat began with a task from there, and each of those
+    /// blocked, timers and sockets would never get theirs.
     pub(super) fn sit_down(&self, ticket: Ticket) {
+        self.until_fair.set(0);
+        self.until_inbox.set(self.shared.config.inbox_interval);
         self.core.slot.set_ticket(ticket);
         if let Some(seat) = ticket.seat() {
             self.shared.seat(seat).set_sitting(&self.core.slot);
