@@ -13,3 +13,4 @@ mod durability;
 mod limits;
 mod server;
 mod socket;
+mod stops;

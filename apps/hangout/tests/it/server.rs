@@ -139,36 +139,58 @@ impl Server {
 
     /// One request on a connection of its own.
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let answer = self.try_request(method, path, headers, body);
+        answer.expect("the server accepts and answers")
+    }
+
+    /// The same for a server that may be gone.
+    pub(crate) fn try_get(&self, path: &str) -> Option<Answer> {
+        self.try_request("GET", path, &[], "")
+    }
+
+    fn try_request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> Option<Answer> {
         let upgrades = headers.iter().any(|header| header.starts_with("upgrade:"));
         let connection = if upgrades { "close, upgrade" } else { "close" };
+        let host = if headers.iter().any(|header| header.starts_with("host:")) {
+            String::new()
+        } else {
+            format!("host: {}\r\n", self.address)
+        };
         let headers: String = headers
             .iter()
             .map(|header| format!("{header}\r\n"))
             .collect();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: {connection}\r\n{headers}content-length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        );
+        let length = body.len();
+        self.exchange(&format!(
+            "{method} {path} HTTP/1.1\r\n{host}connection: {connection}\r\n{headers}content-length: {length}\r\n\r\n{body}",
+        ))
+    }
+
+    /// Sends bytes and reads to the end of the connection; nothing if there is no answer.
+    pub(crate) fn exchange(&self, request: &str) -> Option<Answer> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         // A server that refuses early may have closed before it read all; its answer counts.
         let _ = stream.write_all(request.as_bytes());
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         let answer = String::from_utf8(answer).expect("the answer is text");
-        let (head, body) = answer
-            .split_once("\r\n\r\n")
-            .unwrap_or_else(|| panic!("no head in {answer:?}"));
+        let (head, body) = answer.split_once("\r\n\r\n")?;
         let status = head
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok());
-        Answer {
+        Some(Answer {
             status: status.unwrap_or_else(|| panic!("no status in {head:?}")),
             head: head.to_ascii_lowercase(),
             body: body.to_owned(),
-        }
+        })
     }
 }
 
@@ -207,5 +229,14 @@ impl Answer {
                 .expect("a message for people")
                 .is_empty()
         );
+    }
+}
+
+/// Waits for a state that comes by itself.
+pub(crate) fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "it does not come to be");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
