@@ -9,6 +9,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tapio::net::TcpListener;
 use tapio::runtime::Handle;
 use tapio::sync::watch;
+use tapio::task::spawn_blocking;
 use tapio::time::{Instant, timeout_at};
 
 use crate::app::App;
@@ -33,7 +34,11 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
     let address = listener
         .local_addr()
         .map_err(|error| format!("cannot listen: {error}"))?;
-    let opened = store::open(&config.db, config.durability)?;
+    // Opening checks, writes and flushes, which is nothing to do on the loop.
+    let (db, durability) = (config.db.clone(), config.durability);
+    let opened = spawn_blocking(move || store::open(&db, durability))
+        .await
+        .map_err(|error| format!("opening the database failed: {error}"))??;
     let mut signals =
         StopSignals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
 

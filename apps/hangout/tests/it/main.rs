@@ -14,3 +14,4 @@ mod limits;
 mod server;
 mod socket;
 mod stops;
+mod storage;

@@ -51,6 +51,15 @@ impl Home {
         self.start_command(command.stderr(Stdio::piped()), args)
     }
 
+    /// The same, and a file that may not grow is an error to it and not its end.
+    pub(crate) fn start_ignoring_file_limit(&self, args: &[&str]) -> Server {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]);
+        command.arg(env!("CARGO_BIN_EXE_hangout"));
+        command.args(["--listen", "127.0.0.1:0"]);
+        self.start_command(command.stderr(Stdio::piped()), args)
+    }
+
     fn start_command(&self, command: &mut Command, args: &[&str]) -> Server {
         let mut child = command
             .args(["--workers", "2", "--db"])
@@ -101,9 +110,12 @@ impl Server {
         log.expect("a server started with its log, which is taken once")
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("the server is there to be signalled");
+        kill_process(self.pid(), signal).expect("the server is there to be signalled");
     }
 
     /// Waits for the end; how long that took, and all that was printed after the first line.
