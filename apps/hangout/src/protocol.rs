@@ -217,6 +217,7 @@ pub(crate) enum Code {
     TooManyConnections,
     RateLimited,
     ForeignOrigin,
+    UnknownHost,
     NotFound,
     MethodNotAllowed,
     Storage,
@@ -241,6 +242,7 @@ impl Code {
             Self::UnknownRoom | Self::NotFound => StatusCode::NOT_FOUND,
             Self::RoomExists | Self::NonceReused => StatusCode::CONFLICT,
             Self::TooManyRooms | Self::TooManyJoined | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::TooManyConnections | Self::Storage | Self::Stopping => {

@@ -14,6 +14,7 @@ use tapio::time::{Instant, timeout_at};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::http::Hosts;
 use crate::hub::{self, Hub};
 use crate::stop::StopSignals;
 use crate::{http, say, serve, store};
@@ -50,6 +51,7 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
     let app = App {
         config: Arc::clone(&config),
+        hosts: Arc::new(Hosts::new(&config.listen, address, &config.hosts)),
         hub: Arc::clone(&hub),
         store: store.clone(),
         stopping: stopping.clone(),

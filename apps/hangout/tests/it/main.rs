@@ -10,6 +10,7 @@ mod chromium;
 mod cli;
 mod client;
 mod durability;
+mod hosts;
 mod limits;
 mod server;
 mod socket;
