@@ -82,12 +82,11 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
     };
     // A moment longer than the hub's own deadline: it must still know by name whom it cuts off.
     let http_drain = drain + Duration::from_millis(50);
-    let serving = tapio::spawn(serve::serve(
-        listener,
-        http::router(app),
-        stopped,
-        http_drain,
-    ));
+    let (limits, router) = (config.limits.clone(), http::router(app));
+    let serving =
+        tapio::spawn(
+            async move { serve::serve(listener, router, stopped, &limits, http_drain).await },
+        );
     let why = tapio::select! {
         signal = signals.wait() => Ok(signal),
         // It ends only by a panic while we have not asked it to.

@@ -4,6 +4,7 @@
 
 mod api;
 mod chaos;
+mod crowd;
 mod host;
 mod input;
 mod upgrade;
@@ -15,6 +16,7 @@ use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
+pub(crate) use self::crowd::Crowded;
 pub(crate) use self::host::Hosts;
 use crate::app::App;
 use crate::page;
@@ -44,6 +46,7 @@ pub(crate) fn router(app: App) -> Router {
                 "this address does not take this method",
             )
         })
+        .layer(from_fn_with_state(app.clone(), crowd::check))
         .layer(from_fn_with_state(app.clone(), host::check))
         .layer(DefaultBodyLimit::max(app.config.limits.frame_bytes))
         .with_state(app)

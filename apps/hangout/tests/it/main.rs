@@ -13,6 +13,7 @@ mod durability;
 mod hosts;
 mod limits;
 mod server;
+mod slow_clients;
 mod socket;
 mod stops;
 mod storage;
