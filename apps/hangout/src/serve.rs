@@ -14,7 +14,7 @@ use tapio_http::{Activity, Monitor};
 use tower_service::Service;
 
 use crate::config::Limits;
-use crate::http::Crowded;
+use crate::http::crowd::Crowded;
 
 /// How serving ended.
 #[derive(Debug)]
@@ -53,10 +53,10 @@ pub(crate) async fn serve(
         // Chat frames are small and wanted at once.
         .tcp_nodelay(true)
         .max_connections(limits.connections + TOLD_MAX)
-        .header_read_timeout(limits.read())
-        .body_timeout(limits.read())
+        .header_read_timeout(seconds(limits.read_secs))
+        .body_timeout(seconds(limits.read_secs))
         .write_timeout(limits.write())
-        .idle_timeout(limits.idle())
+        .idle_timeout(seconds(limits.idle_secs))
         .with_graceful_shutdown(stop)
         .drain_timeout(drain);
     // It is set once, here.
@@ -70,6 +70,10 @@ pub(crate) async fn serve(
     Ok(Report {
         still_open: open.map(ToString::to_string).collect(),
     })
+}
+
+fn seconds(count: usize) -> Duration {
+    Duration::from_secs(count as u64)
 }
 
 /// Gives each connection its router, and knows how many there are.

@@ -63,19 +63,9 @@ impl Limits {
         Duration::from_secs(self.drain_secs as u64)
     }
 
-    /// The time for a request's head, and again for its body.
-    pub(crate) fn read(&self) -> Duration {
-        Duration::from_secs(self.read_secs as u64)
-    }
-
     /// How long a client may take nothing of what it is sent.
     pub(crate) fn write(&self) -> Duration {
         Duration::from_secs(self.write_secs as u64)
-    }
-
-    /// How long a connection may be open without a request.
-    pub(crate) fn idle(&self) -> Duration {
-        Duration::from_secs(self.idle_secs as u64)
     }
 
     /// The largest frame that a message of the longest allowed text can need: JSON may spend

@@ -4,7 +4,7 @@
 
 mod api;
 mod chaos;
-mod crowd;
+pub(crate) mod crowd;
 mod host;
 mod input;
 mod upgrade;
@@ -16,7 +16,6 @@ use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
-pub(crate) use self::crowd::Crowded;
 pub(crate) use self::host::Hosts;
 use crate::app::App;
 use crate::page;

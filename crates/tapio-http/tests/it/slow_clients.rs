@@ -61,7 +61,7 @@ fn app() -> Router {
         .route(
             "/elsewhere",
             post(async |request: Request| {
-                let reading = tapio::spawn((async || request.into_body().collect().await)());
+                let reading = tapio::spawn(async { request.into_body().collect().await });
                 match reading.await.unwrap() {
                     Ok(_) => StatusCode::OK,
                     Err(_) => StatusCode::REQUEST_TIMEOUT,
