@@ -83,7 +83,7 @@ where
                 }
                 let entry = registry.open(listener.peer(&io, &addr));
                 let state = Arc::clone(entry.state());
-                let stream = Stream::new(io, entry);
+                let stream = Stream::new(io, entry, L::unsent);
                 // The service's own code runs here, and a panic of it must not
                 // end the server. The connection goes with its stream.
                 let making = AssertUnwindSafe(|| noting_panics(&state, || make.make(addr)));

@@ -93,10 +93,49 @@ where
     /// Limits the time from the first byte of a request's head, or from the
     /// beginning of a connection, to the end of the head. 30 seconds by default.
     ///
-    /// A connection that takes longer is closed. Over HTTP/2 it is
+    /// A connection that takes longer is closed. Over HTTP/2 this is about the
+    /// first request, and may take twice as long; later it is
     /// [`idle_timeout`](Serve::idle_timeout) that ends such a connection.
     pub fn header_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.header_read_timeout = timeout.into();
+        self
+    }
+
+    /// Limits how long a client may keep the service waiting for the body of its
+    /// request. 30 seconds by default; `None` waits for ever.
+    ///
+    /// It may take up to twice as long: the clock is not read when bytes come.
+    /// The service gets an error from the [`Body`](crate::Body), and over HTTP/1 a
+    /// connection that is still waited for after the same time is closed. Time
+    /// that the service itself takes does not count.
+    ///
+    /// Turn it off where bodies are conversations (streams of gRPC, say) that may
+    /// pause. A service of hyper's that takes `Request<Incoming>` rather than
+    /// `Request<Body>` is not covered.
+    pub fn body_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.body_timeout = timeout.into();
+        self
+    }
+
+    /// Closes a connection whose peer takes nothing of its response for this
+    /// long. 30 seconds by default; `None` waits for ever.
+    ///
+    /// It may take up to twice as long, and up to four times over HTTP/2 where
+    /// the peer reads, but grants a stream no window. What counts is what the
+    /// peer has received ([`Listener::unsent`]), not what the kernel has taken.
+    /// Over HTTP/2 the connection is judged as a whole: its other streams end as
+    /// well, and a stream that stands still beside others that move is left.
+    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.write_timeout = timeout.into();
+        self
+    }
+
+    /// Sets how many bytes a second a client that is waited for must move, on
+    /// average over [`body_timeout`](Serve::body_timeout) or
+    /// [`write_timeout`](Serve::write_timeout). 256 by default; with 0, one byte in
+    /// that time is enough.
+    pub fn min_rate(mut self, bytes_per_second: u64) -> Self {
+        self.settings.min_rate = bytes_per_second;
         self
     }
 
@@ -104,7 +143,9 @@ where
     /// default; `None` keeps idle connections for ever.
     ///
     /// It may take up to twice as long: the clock is not read at every request.
-    /// Upgraded connections are not meant.
+    /// Upgraded connections are not meant. One of HTTP/2 that carries an upgraded
+    /// stream is asked to take its further requests elsewhere, and ends with that
+    /// stream.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.idle_timeout = timeout.into();
         self

@@ -20,6 +20,7 @@ pub(super) struct Registry {
     closed: Notify,
     pub(super) failed: AtomicU64,
     pub(super) header_timeouts: AtomicU64,
+    pub(super) write_timeouts: AtomicU64,
     pub(super) idle_timeouts: AtomicU64,
     pub(super) accept_errors: AtomicU64,
     pub(super) limit_pauses: AtomicU64,
@@ -32,6 +33,7 @@ struct List {
     /// Of closed connections; those of open ones are in their states.
     requests: u64,
     panics: u64,
+    body_timeouts: u64,
 }
 
 impl Registry {
@@ -107,9 +109,11 @@ impl Registry {
         let list = self.lock();
         let mut requests = list.requests;
         let mut panics = list.panics;
+        let mut body_timeouts = list.body_timeouts;
         for (_, state) in &list.open {
             requests += state.requests();
             panics += u64::from(state.panics());
+            body_timeouts += u64::from(state.body_timeouts());
         }
         Counts {
             connections: list.connections,
@@ -117,6 +121,8 @@ impl Registry {
             panics,
             failed: self.failed.load(Ordering::Relaxed),
             header_timeouts: self.header_timeouts.load(Ordering::Relaxed),
+            body_timeouts,
+            write_timeouts: self.write_timeouts.load(Ordering::Relaxed),
             idle_timeouts: self.idle_timeouts.load(Ordering::Relaxed),
             accept_errors: self.accept_errors.load(Ordering::Relaxed),
             limit_pauses: self.limit_pauses.load(Ordering::Relaxed),
@@ -155,6 +161,7 @@ impl Drop for Entry {
         let state = list.open.remove(self.key);
         list.requests += state.requests();
         list.panics += u64::from(state.panics());
+        list.body_timeouts += u64::from(state.body_timeouts());
         drop(list);
         self.registry.closed.notify_one();
     }

@@ -11,6 +11,7 @@ mod malformed;
 mod panics;
 mod runtime_traits;
 mod services;
+mod slow_clients;
 mod support;
 mod timeouts;
 mod unix;
