@@ -76,13 +76,26 @@ pub struct DeadlockParty {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Deadlock {
-    /// All of them.
+    /// All of them; the text names the first ten.
     pub parties: Vec<DeadlockParty>,
     /// `None` for a deadlock that nothing resolves, told when it closed.
-    /// Otherwise how long it has lasted: something else might still resolve
-    /// it, as a timeout, another branch of one of the tasks, or whoever an
-    /// owned guard was given to.
+    /// Otherwise how long it has lasted without any of its locks being given
+    /// to anybody: something else might still resolve it, as a timeout,
+    /// another branch of one of the tasks, or whoever an owned guard was given
+    /// to. The text says which.
     pub lasted: Option<Duration>,
+    pub(crate) doubts: Doubts,
+}
+
+/// What may still end a circle of waits that is not proved to be a deadlock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Doubts {
+    /// One of the holds is an owned guard's.
+    pub(crate) guard_may_be_elsewhere: bool,
+    /// One of the locks is a semaphore.
+    pub(crate) permits_may_be_added: bool,
+    /// Something else than the locks may wake one of the parties.
+    pub(crate) may_be_woken: bool,
 }
 
 /// A lock was given to a future that nobody polls, so that nobody has it.
@@ -119,6 +132,12 @@ pub struct LockHeld {
     pub waiters: Vec<(LockUser, &'static Location<'static>)>,
     /// How many wait.
     pub waiters_count: usize,
+    /// The holder waits for the lock itself. Unless another branch of it
+    /// releases the lock, or whoever its guard was given to, that is a
+    /// deadlock.
+    pub is_waited_for_by_holder: bool,
+    /// The guard is an owned one: it may have been given to somebody else.
+    pub may_be_elsewhere: bool,
 }
 
 /// What [`LockHeld`] told of is over.
@@ -169,6 +188,9 @@ impl fmt::Display for LockUser {
     }
 }
 
+/// So many parties, and uses of locks by one of them, are put into words.
+const NAMED_MAX: usize = 10;
+
 impl fmt::Display for Deadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.parties.len();
@@ -186,31 +208,92 @@ impl fmt::Display for Deadlock {
                 lasted.as_millis(),
             )?,
         }
-        for party in &self.parties {
-            writeln!(f, "  {}", party.user)?;
-            for held in &party.holds {
-                writeln!(f, "    holds {}", held.lock)?;
-                writeln!(f, "      since {}", held.at)?;
-            }
-            for wait in &party.waits {
-                writeln!(f, "    waits for {}", wait.lock)?;
-                writeln!(f, "      at {}", wait.at)?;
-                for (user, at) in &wait.behind {
-                    writeln!(f, "      in line behind {user}, at {at}")?;
-                }
+        for party in self.parties.iter().take(NAMED_MAX) {
+            party.fmt(f)?;
+        }
+        more(f, "  ", count)?;
+        match self.lasted {
+            None => writeln!(f, "  it will not end by itself")?,
+            Some(_) => self.doubts.fmt(f)?,
+        }
+        f.write_str("  help: ")?;
+        match self.parties.as_slice() {
+            [party] => party.help(f),
+            _ => f.write_str(
+                "take locks in one order everywhere, and drop a guard before waiting for the next \
+                 lock",
+            ),
+        }
+    }
+}
+
+impl DeadlockParty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  {}", self.user)?;
+        for held in self.holds.iter().take(NAMED_MAX) {
+            writeln!(f, "    holds {}", held.lock)?;
+            writeln!(f, "      taken at {}", held.at)?;
+        }
+        more(f, "    holds ", self.holds.len())?;
+        for wait in self.waits.iter().take(NAMED_MAX) {
+            writeln!(f, "    waits for {}", wait.lock)?;
+            writeln!(f, "      at {}", wait.at)?;
+            for (user, at) in &wait.behind {
+                writeln!(f, "      in line behind {user}, at {at}")?;
             }
         }
-        if self.lasted.is_some() {
-            writeln!(
-                f,
-                "  something else may still end it: a timeout, another branch of a task, or \
-                 whoever an owned guard was given to"
-            )?;
+        more(f, "    waits for ", self.waits.len())
+    }
+
+    /// What to do, for one that waits for itself.
+    fn help(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_of = |kind| self.waits.iter().any(|wait| wait.lock.kind == kind);
+        if is_of(LockKind::Semaphore) {
+            return f.write_str(
+                "release its permits before it waits for more, or acquire all that it needs at \
+                 once (acquire_many)",
+            );
         }
-        f.write_str(
-            "  help: take locks in one order everywhere, and drop a guard before waiting for the \
-             next lock",
-        )
+        f.write_str("drop the first guard before locking again, or pass it on to who needs it")?;
+        if is_of(LockKind::RwLock) {
+            f.write_str("; a read guard cannot be upgraded, and a reader waits behind a writer")?;
+        }
+        Ok(())
+    }
+}
+
+impl Doubts {
+    /// All that may end one of two circles.
+    pub(crate) fn and(self, other: Doubts) -> Doubts {
+        Doubts {
+            guard_may_be_elsewhere: self.guard_may_be_elsewhere || other.guard_may_be_elsewhere,
+            permits_may_be_added: self.permits_may_be_added || other.permits_may_be_added,
+            may_be_woken: self.may_be_woken || other.may_be_woken,
+        }
+    }
+
+    fn fmt(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            (self.may_be_woken, "a timeout or another branch of a party"),
+            (
+                self.guard_may_be_elsewhere,
+                "whoever an owned guard was given to",
+            ),
+            (self.permits_may_be_added, "permits that somebody adds"),
+        ];
+        let all: Vec<&str> = all
+            .iter()
+            .filter_map(|(holds, what)| holds.then_some(*what))
+            .collect();
+        writeln!(f, "  what may still end it: {}", all.join("; "))
+    }
+}
+
+/// How many are left out of `count`.
+fn more(f: &mut fmt::Formatter<'_>, before: &str, count: usize) -> fmt::Result {
+    match count.checked_sub(NAMED_MAX) {
+        None | Some(0) => Ok(()),
+        Some(left_out) => writeln!(f, "{before}{left_out} more"),
     }
 }
 
@@ -240,8 +323,22 @@ impl fmt::Display for LockHeld {
             self.lasted.as_millis(),
         )?;
         writeln!(f, "  held by {}", self.holder)?;
-        writeln!(f, "    since {}", self.at)?;
+        writeln!(f, "    taken at {}", self.at)?;
         list(f, "waits", self.waiters_count, &self.waiters)?;
+        match (self.is_waited_for_by_holder, self.may_be_elsewhere) {
+            (true, false) => f.write_str(
+                "  the holder waits for it as well: unless another branch of it, or a timeout, \
+                 comes to its aid, that is a deadlock\n",
+            )?,
+            (true, true) => f.write_str(
+                "  the holder waits for it as well: unless the guard, an owned one, was given to \
+                 somebody else, or another branch comes to its aid, that is a deadlock\n",
+            )?,
+            (false, true) => {
+                f.write_str("  the guard is an owned one, and may have been given to another\n")?;
+            }
+            (false, false) => {}
+        }
         f.write_str(
             "  help: drop the guard before awaiting what takes long, or guard less with one lock",
         )
@@ -252,7 +349,7 @@ impl fmt::Display for LockReleased {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "lock {} after {} ms: {}, held by {} since {}",
+            "lock {} after {} ms: {}, held by {}, taken at {}",
             if self.is_released {
                 "released"
             } else {

@@ -44,6 +44,7 @@ pub use self::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
 pub use self::task::TaskInfo;
 pub use self::unobserved::{UnobservedError, UnobservedPanic};
 
+pub(crate) use self::lock::Doubts;
 pub(crate) use self::observed::take_observed;
 pub(crate) use self::place::{message_of, take_panic_place};
 pub(crate) use self::shutdown::by_site;

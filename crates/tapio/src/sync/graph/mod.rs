@@ -83,6 +83,9 @@ struct Queue {
     ledger: Arc<Ledger>,
     /// In the order in which they came.
     waits: VecDeque<usize>,
+    /// When somebody who waited got it last; when the first began to wait, if
+    /// nobody did.
+    given_at: Instant,
     watched: Vec<Watched>,
     head: Option<Head>,
 }
@@ -114,7 +117,7 @@ pub(super) fn wait(ledger: &Arc<Ledger>, here: Here, ask: Ask, waking: Waking) -
     let queue = graph
         .queues
         .entry(address)
-        .or_insert_with(|| Queue::new(ledger));
+        .or_insert_with(|| Queue::new(ledger, now));
     queue.waits.push_back(key);
     if queue.waits.len() == 1 {
         queue.watch_all(now);
@@ -195,6 +198,7 @@ impl Graph {
         }
         let ledger = Arc::clone(&queue.ledger);
         if let Some(note) = granted {
+            queue.given_at = now;
             queue.watch(ledger.id(note), now);
         }
         let reports = queue.strike_over(now);
@@ -207,10 +211,11 @@ impl Graph {
 }
 
 impl Queue {
-    fn new(ledger: &Arc<Ledger>) -> Queue {
+    fn new(ledger: &Arc<Ledger>, now: Instant) -> Queue {
         Queue {
             ledger: Arc::clone(ledger),
             waits: VecDeque::new(),
+            given_at: now,
             watched: Vec::new(),
             head: None,
         }

@@ -303,6 +303,8 @@ impl Semaphore {
 
     /// Gives out no more permits: those who wait are told so.
     pub fn close(&self) {
+        // Who waits is first in line for nothing any more.
+        self.raw.ledger().loosen();
         self.raw.semaphore().close();
     }
 
