@@ -11,6 +11,7 @@ mod malformed;
 mod panics;
 mod runtime_traits;
 mod services;
+mod sites;
 mod support;
 mod timeouts;
 mod unix;
