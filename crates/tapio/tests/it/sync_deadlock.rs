@@ -378,6 +378,37 @@ fn the_future_of_a_block_on_takes_part() {
 }
 
 #[test]
+fn the_future_of_a_block_on_that_waits_for_itself_is_told_at_once() {
+    for (kind, runtime) in runtimes() {
+        let reports = Reports::on(format!("main {kind}"));
+        let lock = Mutex::named(reports.name("a"), ());
+        let lock: &'static Mutex<()> = Box::leak(Box::new(lock));
+        // Where somebody can get at the guard, to end it.
+        let guard = Arc::new(std::sync::Mutex::new(None));
+        let kept = Arc::clone(&guard);
+        let watcher = std::thread::spawn(move || {
+            let deadlock = reports.deadlock();
+            drop(kept.lock().unwrap().take());
+            deadlock
+        });
+        let line = line!() + 1;
+        runtime.block_on(async {
+            *guard.lock().unwrap() = Some(lock.lock().await);
+            drop(lock.lock().await);
+        });
+        let deadlock = watcher.join().unwrap();
+        assert_eq!(deadlock.lasted, None, "{deadlock}");
+        assert_eq!(deadlock.parties.len(), 1, "{deadlock}");
+        let LockUser::BlockOn(at) = deadlock.parties[0].user else {
+            panic!("{deadlock}");
+        };
+        assert_eq!((at.file(), at.line()), (file!(), line));
+        let text = deadlock.to_string();
+        assert!(text.contains("it will not end by itself"), "{text}");
+    }
+}
+
+#[test]
 fn threads_without_any_runtime_are_told() {
     let reports = Reports::on("threads");
     let (a, b) = (lock(&reports, "a"), lock(&reports, "b"));

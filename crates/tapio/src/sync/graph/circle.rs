@@ -258,6 +258,12 @@ impl Graph {
                         Some(Wakers::Others) | None => WOKEN,
                     }
                 }
+                Waking::Main(main) => match main.wakers() {
+                    // The graph has none.
+                    Some(wakers) if wakers <= keys.len() => Proof::Sure,
+                    Some(_) => WOKEN,
+                    None => Proof::Busy,
+                },
                 // Nothing can be known of it: another executor's futures have
                 // branches too.
                 Waking::Foreign | Waking::Unknown => WOKEN,
@@ -276,10 +282,7 @@ impl Graph {
         let has_branches = |actor: &Actor| {
             let keys = &self.by_actor[actor];
             // Or what polls it is a collection of futures inside of a task.
-            let is_in_collection = |key: &usize| {
-                let wait = &self.waits[*key];
-                matches!(wait.waking, Waking::Unknown) && !wait.here.is_block_on
-            };
+            let is_in_collection = |key: &usize| matches!(self.waits[*key].waking, Waking::Unknown);
             keys.len() > 1 || keys.iter().any(is_in_collection)
         };
         !(doubts.may_be_woken && circle.iter().any(has_branches))

@@ -29,6 +29,7 @@ use super::actor::{Actor, Here};
 use super::ledger::{Ledger, Note};
 use super::raw::Ask;
 use super::{budget, say, stats};
+use crate::main_future::Main;
 use crate::report::{LockUser, Report};
 use crate::rounds;
 
@@ -42,11 +43,13 @@ static GRAPH: LazyLock<Mutex<Graph>> = LazyLock::new(|| {
 pub(super) enum Waking {
     /// The task's wakers, of which this is one.
     Task(Waker),
+    /// The wakers of a future that its thread blocks on.
+    Main(Arc<Main>),
     /// This lock alone: its thread sleeps.
     Blocked,
     /// Whatever another executor knows.
     Foreign,
-    /// Whatever polls it, inside of a task or a `block_on`.
+    /// Whatever polls it inside of a task or a `block_on`.
     Unknown,
 }
 
