@@ -40,6 +40,7 @@ mod compat;
 mod compat;
 mod context;
 mod coop;
+mod main_future;
 mod post;
 mod report;
 mod rounds;

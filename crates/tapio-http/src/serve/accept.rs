@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapio::task::yield_now;
+use tapio::task::{Builder, yield_now};
 use tapio::time::{Instant, sleep};
 use tracing::{error, warn};
 
@@ -97,7 +97,8 @@ where
                     making,
                     Arc::clone(settings),
                 );
-                drop(tapio::spawn(connection));
+                let task = Builder::new().spawned_at(settings.served_at);
+                drop(task.spawn(connection));
             }
             Err(error) if is_broken(&error) => return Err(error),
             Err(error) => {

@@ -5,14 +5,14 @@ use std::future::{Future, IntoFuture, pending};
 use std::io;
 use std::marker::PhantomData;
 use std::mem;
-use std::panic;
+use std::panic::{self, Location};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
-use tapio::task::JoinHandle;
+use tapio::task::{self, JoinHandle};
 
 use crate::rt::{TapioExecutor, TapioTimer};
 use crate::serve::accept::{Signal, accept_until};
@@ -44,6 +44,7 @@ use crate::serve::settings::Settings;
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn serve<L, M, K>(listener: L, service: M) -> Serve<L, M, K>
 where
     L: Listener,
@@ -266,6 +267,7 @@ where
     type IntoFuture = Serving;
 
     fn into_future(self) -> Serving {
+        let served_at = self.settings.served_at;
         let run = async move {
             self.settings.check()?;
             let settings = Arc::new(self.settings);
@@ -281,6 +283,7 @@ where
         };
         Serving {
             stage: Running::Before(Box::pin(run)),
+            served_at,
         }
     }
 }
@@ -317,6 +320,7 @@ impl<L: fmt::Debug, M, K> fmt::Debug for Serve<L, M, K> {
 #[must_use = "futures do nothing unless polled"]
 pub struct Serving {
     stage: Running,
+    served_at: &'static Location<'static>,
 }
 
 enum Running {
@@ -332,7 +336,9 @@ impl Future for Serving {
         if let Running::Before(run) = &mut self.stage {
             // A box of nothing takes its place for the moment.
             let run = mem::replace(run, Box::pin(pending()));
-            self.stage = Running::Task(tapio::spawn(async { (run.await,) }));
+            let task = task::Builder::new().spawned_at(self.served_at);
+            let task = task.spawn(async { (run.await,) });
+            self.stage = Running::Task(task.expect("spawning a task does not fail"));
         }
         let Running::Task(task) = &mut self.stage else {
             unreachable!("the task was started above");

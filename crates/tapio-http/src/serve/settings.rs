@@ -1,6 +1,7 @@
 //! What can be set on a server.
 
 use std::io;
+use std::panic::Location;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -10,6 +11,8 @@ use crate::rt::TapioExecutor;
 /// All that a connection and the accepting need to know.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
+    /// Where [`serve`](super::serve) was called.
+    pub(super) served_at: &'static Location<'static>,
     pub(super) with_http1: bool,
     pub(super) with_http2: bool,
     pub(super) http1: http1::Builder,
@@ -27,11 +30,13 @@ pub(super) struct Settings {
 }
 
 impl Default for Settings {
+    #[track_caller]
     fn default() -> Self {
         let mut http2 = http2::Builder::new(TapioExecutor::new());
         // WebSocket over HTTP/2 needs it, and nothing else notices.
         http2.enable_connect_protocol();
         Self {
+            served_at: Location::caller(),
             with_http1: true,
             with_http2: true,
             http1: http1::Builder::new(),

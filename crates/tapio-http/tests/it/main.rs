@@ -12,6 +12,7 @@ mod panics;
 mod runtime_traits;
 mod services;
 mod slow_clients;
+mod sites;
 mod support;
 mod timeouts;
 mod unix;

@@ -20,12 +20,13 @@ use super::posts::Posts;
 use super::seat::Seat;
 use super::slot::Slot;
 use super::unhandled::Unhandled;
-use super::worker::Core;
+use super::worker::{Core, wake_contained};
 use crate::blocking::Pool;
 use crate::cell::{JoinHandle, Named, Notified, OwnedTasks, Schedule, TaskRef, new_task};
 use crate::compat::Compat;
 use crate::context;
 use crate::guard::{Counters, Settings};
+use crate::post::Running;
 use crate::report::Unobserved;
 use crate::task_id::Id;
 
@@ -388,12 +389,16 @@ impl Shared {
     pub(super) fn close_seat(&self, seat: u32) {
         let mut wakes = Wakes::default();
         self.seats[seat as usize].shut_down(&mut wakes);
-        wakes.wake_all();
+        for waker in wakes.drain() {
+            wake_contained(waker);
+        }
         self.drain();
     }
 
     /// Drops what is still queued; its tasks have ended.
     pub(crate) fn drain(&self) {
+        // Dropping a waker may run foreign code.
+        let _running = context::enter_code(Running::WAKER);
         for seat in &self.seats {
             let streak = Cell::new(0);
             while let Some(task) = seat.inbox.pop(&streak) {

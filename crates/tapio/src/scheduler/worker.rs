@@ -5,6 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 
 use crossbeam_deque::{Steal, Worker as Queue};
 use tapio_driver::{Limit, Wakes};
@@ -296,10 +297,7 @@ impl Worker {
         while self.seat().is_some()
             && let Some(waker) = self.shared.seat(seat).foreign.pop()
         {
-            let _running = context::enter_code(Running::WAKER);
-            if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-                tracing::error!("a waker that is no task's panicked");
-            }
+            wake_contained(waker);
         }
     }
 
@@ -427,6 +425,15 @@ impl Worker {
         x ^= x << 5;
         self.random.set(x);
         x
+    }
+}
+
+/// Calls a waker that may be no task's: foreign code, which is seen by the
+/// guard, and whose panic ends here.
+pub(super) fn wake_contained(waker: Waker) {
+    let _running = context::enter_code(Running::WAKER);
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        tracing::error!("a waker that is no task's panicked");
     }
 }
 

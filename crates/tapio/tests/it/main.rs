@@ -8,8 +8,10 @@ mod guard_advice;
 mod guard_errors;
 mod guard_pinned;
 mod guard_rescue;
+mod guard_sites;
 mod guard_stall;
 mod guard_unobserved;
+mod guard_wakers;
 
 mod net_async_fd;
 mod net_cancel;
@@ -28,6 +30,7 @@ mod rt_unhandled_panic;
 mod signal_unix;
 mod sync_bounds;
 mod sync_deadlock;
+mod sync_false;
 mod sync_held;
 mod sync_locks;
 mod sync_random;

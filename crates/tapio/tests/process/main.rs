@@ -4,12 +4,14 @@
 //! - `rig`: runtimes to test, and what they are made to do
 //! - `refusal`: kernels, filters and limits that give no ring
 //! - `leaks`: runtimes that end in the middle of everything
+//! - `log`: how loud a report is
 //! - `drops`: futures that are dropped at any poll
 //! - `scene`: every kind of operation, in flight at once
 //! - `cpu`: the pool for computation, which is one for the process
 //! - `idle`: who has nothing to do does nothing
 //! - `capture`: the guard's signal beside a program's own
 //! - `stop`: a server that is gone is gone
+//! - `sites`: calls that a poll makes on other threads, by who asked for them
 //! - `storm`: tasks that block, again and again, and what must not suffer
 //! - `advice`: what the guard makes of a whole program
 
@@ -19,9 +21,11 @@ mod cpu;
 mod drops;
 mod idle;
 mod leaks;
+mod log;
 mod refusal;
 mod rig;
 mod scene;
+mod sites;
 mod stop;
 mod storm;
 
