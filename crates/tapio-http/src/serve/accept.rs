@@ -81,7 +81,7 @@ where
                 if let Err(error) = listener.set_nodelay(&io, settings.nodelay) {
                     warn!(%error, "cannot set TCP_NODELAY on a connection; it is served without");
                 }
-                let entry = registry.open(listener.peer(&io, &addr));
+                let entry = registry.open(listener.peer(&io, &addr), settings);
                 let state = Arc::clone(entry.state());
                 let stream = Stream::new(io, entry, L::unsent);
                 // The service's own code runs here, and a panic of it must not

@@ -11,7 +11,6 @@ use hyper::body::{Bytes, Incoming};
 use tapio::task;
 
 use crate::serve::pace::Pace;
-use crate::serve::settings::Settings;
 use crate::serve::state::State;
 
 /// The body of a request, which its client must send within bounds.
@@ -29,7 +28,6 @@ pub struct Body {
 
 struct Watch {
     state: Arc<State>,
-    settings: Arc<Settings>,
     /// The connection's task, if it is the one that runs the service, as over
     /// HTTP/1. As long as that task reads the body it does the waiting as well,
     /// so that a body which is here already costs no timer.
@@ -40,11 +38,10 @@ struct Watch {
 }
 
 impl Body {
-    pub(super) fn new(incoming: Incoming, state: &Arc<State>, settings: &Arc<Settings>) -> Self {
-        let is_watched = settings.body_timeout.is_some() && !incoming.is_end_stream();
+    pub(super) fn new(incoming: Incoming, state: &Arc<State>) -> Self {
+        let is_watched = state.settings().body_timeout.is_some() && !incoming.is_end_stream();
         let watch = is_watched.then(|| Watch {
             state: Arc::clone(state),
-            settings: Arc::clone(settings),
             // Requests arrive in the connection's task. Over HTTP/2 each is
             // then answered in a task of its own.
             home: task::try_id().filter(|_| !state.is_http2()),
@@ -117,10 +114,10 @@ impl Watch {
         if self.home.is_some() && self.home == task::try_id() {
             return self.state.await_body();
         }
-        let Some(timeout) = self.settings.body_timeout else {
+        let Some(timeout) = self.state.settings().body_timeout else {
             return false;
         };
-        let needed = self.settings.needed_within(timeout);
+        let needed = self.state.settings().needed_within(timeout);
         let pace = self.pace.get_or_insert_default();
         while pace.is_due(cx, true, self.received, timeout) {
             if pace.is_too_slow(self.received, needed, timeout) {
@@ -160,12 +157,11 @@ pub trait RequestBody: Send + 'static {
 #[derive(Debug)]
 pub struct Watching<'a> {
     pub(super) state: &'a Arc<State>,
-    pub(super) settings: &'a Arc<Settings>,
 }
 
 impl RequestBody for Body {
     fn make(incoming: Incoming, watch: Watching<'_>) -> Self {
-        Self::new(incoming, watch.state, watch.settings)
+        Self::new(incoming, watch.state)
     }
 }
 

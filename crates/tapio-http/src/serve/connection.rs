@@ -188,7 +188,7 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         state: &Arc<State>,
-        settings: &Arc<Settings>,
+        settings: &Settings,
         phase: Phase,
     ) -> Poll<Result<(), BoxError>> {
         loop {
@@ -201,7 +201,7 @@ where
                     let service = made.inspect_err(|error| {
                         error!(peer = %state.peer(), error, "no service could be made for a connection");
                     })?;
-                    let service = Watched::new(service, Arc::clone(state), Arc::clone(settings));
+                    let service = Watched::new(service, Arc::clone(state));
                     match (settings.with_http1, settings.with_http2) {
                         (true, true) => Stage::Telling {
                             parts: Some((stream, service)),

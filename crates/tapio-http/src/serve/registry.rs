@@ -7,6 +7,7 @@ use slab::Slab;
 use tapio::sync::Notify;
 
 use crate::serve::report::{Counts, OpenConnection, Peer};
+use crate::serve::settings::Settings;
 use crate::serve::state::{Phase, State};
 
 /// The list of a server's open connections.
@@ -38,8 +39,8 @@ struct List {
 
 impl Registry {
     /// Adds a connection; it is open until the entry drops.
-    pub(super) fn open(self: &Arc<Self>, peer: Peer) -> Entry {
-        let state = Arc::new(State::new(peer));
+    pub(super) fn open(self: &Arc<Self>, peer: Peer, settings: &Arc<Settings>) -> Entry {
+        let state = Arc::new(State::new(peer, settings));
         let mut list = self.lock();
         list.connections += 1;
         let key = list.open.insert(Arc::clone(&state));

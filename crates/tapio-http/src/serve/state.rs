@@ -17,6 +17,7 @@ use tapio::time::Instant;
 
 use crate::rt::now;
 use crate::serve::report::{Activity, LastRequest, OpenConnection, Peer, Protocol};
+use crate::serve::settings::Settings;
 
 /// How much of a path a report shows.
 const PATH_BYTES_MAX: usize = 256;
@@ -44,6 +45,7 @@ const BODY_OVERDUE: u8 = 2;
 #[derive(Debug)]
 pub(super) struct State {
     peer: Peer,
+    settings: Arc<Settings>,
     since: Instant,
     phase: AtomicU8,
     protocol: AtomicU8,
@@ -83,9 +85,10 @@ struct Last {
 }
 
 impl State {
-    pub(super) fn new(peer: Peer) -> Self {
+    pub(super) fn new(peer: Peer, settings: &Arc<Settings>) -> Self {
         Self {
             peer,
+            settings: Arc::clone(settings),
             since: now(),
             phase: AtomicU8::new(Phase::Running as u8),
             protocol: AtomicU8::new(Protocol::Undecided as u8),
@@ -108,6 +111,10 @@ impl State {
             task: AtomicWaker::new(),
             writer: AtomicWaker::new(),
         }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn peer(&self) -> &Peer {
@@ -434,7 +441,7 @@ mod tests {
 
     #[test]
     fn every_order_is_seen_and_wakes() {
-        let state = State::new(Peer::Unnamed);
+        let state = State::new(Peer::Unnamed, &Arc::default());
         let mut orders = Orders::default();
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
@@ -452,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_new_task_is_woken_instead_of_the_old() {
-        let state = State::new(Peer::Unnamed);
+        let state = State::new(Peer::Unnamed, &Arc::default());
         let mut orders = Orders::default();
         let [old, new] = [Arc::new(Wakes::default()), Arc::new(Wakes::default())];
         for wakes in [&old, &new] {
@@ -464,7 +471,7 @@ mod tests {
 
     #[test]
     fn a_long_path_is_cut() {
-        let state = Arc::new(State::new(Peer::Unnamed));
+        let state = Arc::new(State::new(Peer::Unnamed, &Arc::default()));
         let path = format!("/{}", "x".repeat(500));
         let request = Request::post(format!("{path}?secret=1")).body(()).unwrap();
         let in_flight = state.begin_request(&request);

@@ -16,7 +16,6 @@ use tracing::error;
 
 use crate::serve::body::{RequestBody, Watching};
 use crate::serve::service::BoxError;
-use crate::serve::settings::Settings;
 use crate::serve::state::{InFlight, State};
 
 /// A connection's service, watched.
@@ -24,16 +23,14 @@ use crate::serve::state::{InFlight, State};
 pub(super) struct Watched<S, R> {
     service: S,
     state: Arc<State>,
-    settings: Arc<Settings>,
     body: PhantomData<fn(R)>,
 }
 
 impl<S, R> Watched<S, R> {
-    pub(super) fn new(service: S, state: Arc<State>, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(service: S, state: Arc<State>) -> Self {
         Self {
             service,
             state,
-            settings,
             body: PhantomData,
         }
     }
@@ -52,15 +49,7 @@ where
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let in_flight = self.state.begin_request(&request);
         let is_connect = request.method() == Method::CONNECT;
-        let request = request.map(|body| {
-            R::make(
-                body,
-                Watching {
-                    state: &self.state,
-                    settings: &self.settings,
-                },
-            )
-        });
+        let request = request.map(|body| R::make(body, Watching { state: &self.state }));
         let future = noting_panics(&self.state, || self.service.call(request));
         WatchedAnswer {
             future,
