@@ -12,6 +12,7 @@ use std::time::Instant;
 use crate::contract::{Driver, Limit, Remote};
 use crate::epoll::{Epoll, Events};
 use crate::error::named;
+use crate::fork::Process;
 use crate::source::Source;
 use crate::wake::Wake;
 use crate::wakes::Wakes;
@@ -28,6 +29,8 @@ struct EpollDriver {
 struct EpollRemote {
     epoll: Epoll,
     wake: Wake,
+    /// A child has no copy of the epoll, but the same one.
+    process: Process,
 }
 
 /// Opens a driver.
@@ -45,7 +48,11 @@ impl EpollDriver {
         let epoll = Epoll::new()?;
         let events = epoll.events(alarm.as_fd())?;
         Ok(EpollDriver {
-            remote: Arc::new(EpollRemote { epoll, wake }),
+            remote: Arc::new(EpollRemote {
+                epoll,
+                wake,
+                process: Process::current(),
+            }),
             events,
         })
     }
@@ -57,6 +64,7 @@ impl Driver for EpollDriver {
     }
 
     fn park(&mut self, limit: Limit, wakes: &mut Wakes) -> io::Result<()> {
+        self.remote.process.check("cannot wait for sockets")?;
         let limit = match limit {
             Limit::NoWait => Limit::NoWait,
             _ if !self.remote.wake.begin_park() => Limit::NoWait,
@@ -70,6 +78,10 @@ impl Driver for EpollDriver {
     }
 
     fn shut_down(&mut self, wakes: &mut Wakes) {
+        if !self.remote.process.is_current() {
+            // Who waits here waits in the parent.
+            return;
+        }
         self.events.close();
         self.remote.epoll.shut_down(wakes);
         self.remote.wake.close();
@@ -87,15 +99,20 @@ impl Drop for EpollDriver {
 
 impl Remote for EpollRemote {
     fn arm(&self, source: &Arc<Source>) -> io::Result<()> {
+        self.process.check("cannot wait for a socket")?;
         self.epoll.arm(source)
     }
 
     fn release(&self, source: &Arc<Source>) {
-        self.epoll.release(source);
+        if self.process.is_current() {
+            self.epoll.release(source);
+        }
     }
 
     fn unpark(&self) {
-        self.wake.unpark();
+        if self.process.is_current() {
+            self.wake.unpark();
+        }
     }
 
     fn now(&self) -> Instant {
@@ -103,6 +120,9 @@ impl Remote for EpollRemote {
     }
 
     fn live(&self) -> usize {
+        if !self.process.is_current() {
+            return 0;
+        }
         self.epoll.live()
     }
 }

@@ -23,6 +23,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use slab::Slab;
 
 use crate::contract::Remote;
+use crate::fork::Process;
 use crate::ready::{Interest, Ready};
 use crate::wakes::Wakes;
 
@@ -99,6 +100,9 @@ pub struct Source {
     home: OnceLock<Arc<dyn Remote>>,
     /// The home driver's key, `NO_KEY` while not armed.
     key: AtomicU32,
+    /// In a child of it nobody would report anything, and `waiters` may be
+    /// locked for ever.
+    process: Process,
     waiters: Mutex<Waiters>,
 }
 
@@ -144,8 +148,16 @@ impl Source {
             fd,
             home: OnceLock::new(),
             key: AtomicU32::new(NO_KEY),
+            process: Process::current(),
             waiters: Mutex::new(Waiters::default()),
         })
+    }
+
+    /// The process in which it was made. In a child of it everybody who would
+    /// have to wait is answered as if the driver were gone.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        self.process
     }
 
     /// The descriptor.
@@ -210,6 +222,9 @@ impl Source {
         if event.is_any() {
             return Poll::Ready(event);
         }
+        if !self.process.is_current() {
+            return Poll::Ready(Event::GONE);
+        }
         let mut waiters = self.waiters.lock();
         let slot = &mut waiters.direct[direction.index()];
         match slot {
@@ -241,6 +256,9 @@ impl Source {
             self.leave(place);
             return Poll::Ready(event);
         }
+        if !self.process.is_current() {
+            return Poll::Ready(Event::GONE);
+        }
         let mut waiters = self.waiters.lock();
         let queue = waiters.queue.get_or_insert_default();
         let old = match place.0.and_then(|key| queue.get_mut(key)) {
@@ -265,7 +283,9 @@ impl Source {
 
     /// Gives a waiter's place in the queue back.
     pub fn leave(&self, place: &mut Place) {
-        if let Some(key) = place.0.take() {
+        if let Some(key) = place.0.take()
+            && self.process.is_current()
+        {
             let mut waiters = self.waiters.lock();
             let Some(queue) = waiters.queue.as_mut() else {
                 return;
@@ -356,7 +376,7 @@ impl Source {
     /// assumed ready again, so that the next attempt asks anew.
     pub fn arm(self: &Arc<Self>, home: impl FnOnce() -> Arc<dyn Remote>) -> std::io::Result<()> {
         let outcome = self.home.get_or_init(home).arm(self);
-        if outcome.is_err() {
+        if outcome.is_err() && self.process.is_current() {
             // Whoever began to wait meanwhile relied on this attempt.
             let mut wakes = Wakes::default();
             self.disarmed(&mut wakes);
@@ -448,6 +468,12 @@ impl Source {
 }
 
 impl Event {
+    const GONE: Event = Event {
+        ready: Ready::EMPTY,
+        is_shutdown: true,
+        tick: 0,
+    };
+
     fn of(state: u32, mask: Ready) -> Event {
         Event {
             ready: Ready::from_bits((state & READY_BITS) as u8) & mask,

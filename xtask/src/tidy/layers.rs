@@ -196,15 +196,16 @@ const TAPIO_MODULES: &[Row] = &[
 /// Top-level modules of `tapio-driver`, by the same rule.
 const DRIVER_MODULES: &[Row] = &[
     ("error", &[]),
+    ("fork", &[]),
     ("wakes", &[]),
     ("ready", &[]),
     ("wake", &["error"]),
     ("contract", &["ready", "source", "wakes"]),
-    ("source", &["contract", "ready", "wakes"]),
+    ("source", &["contract", "fork", "ready", "wakes"]),
     ("epoll", &["contract", "error", "ready", "source", "wakes"]),
     (
         "driver",
-        &["contract", "epoll", "error", "source", "wake", "wakes"],
+        &["contract", "epoll", "error", "fork", "source", "wake", "wakes"],
     ),
     ("operations", &[]),
     ("options", &["contract", "operations"]),
