@@ -25,6 +25,17 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 /// always: it changes while its process has one thread.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
+/// Whether `fork` made this process of one that had asked which it was: then
+/// there may be something inherited, and it is worth while to look.
+///
+/// # Cost
+/// One relaxed load.
+#[inline]
+#[must_use]
+pub fn is_child() -> bool {
+    GENERATION.load(Ordering::Relaxed) != 0
+}
+
 /// A process, among those that `fork` made of one another: a child differs from
 /// all that it descends from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

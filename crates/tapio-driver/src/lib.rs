@@ -22,7 +22,7 @@ mod wakes;
 pub use crate::contract::{Driver, DriverKind, Limit, Remote, UnknownDriver};
 pub use crate::driver::open;
 pub use crate::error::{is_shut_down_error, shut_down_error};
-pub use crate::fork::{Inherited, PerProcess, Process, at_fork, write_error};
+pub use crate::fork::{Inherited, PerProcess, Process, at_fork, is_child, write_error};
 pub use crate::operations::{Ability, Refusal};
 pub use crate::options::Options;
 pub use crate::ready::{Interest, Ready};

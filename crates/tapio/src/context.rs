@@ -19,6 +19,8 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tapio_driver::Process;
+
 use crate::post::{Pinned, Post, Running};
 use crate::tally::Tally;
 
@@ -47,7 +49,8 @@ struct Hot {
     /// Task ids taken by this thread and not given out yet.
     id_next: Cell<u64>,
     id_end: Cell<u64>,
-    entered: Cell<Entered>,
+    /// In which process: what a child inherits is not its own.
+    entered: Cell<(Entered, Option<Process>)>,
 }
 
 /// Whether this thread is inside a `block_on` or is a worker.
@@ -71,7 +74,7 @@ impl Hot {
             budget: Cell::new(Budget::UNLIMITED),
             id_next: Cell::new(0),
             id_end: Cell::new(0),
-            entered: Cell::new(Entered::Outside),
+            entered: Cell::new((Entered::Outside, None)),
         }
     }
 
@@ -256,16 +259,21 @@ pub(crate) fn pin(tasks: Arc<dyn Pinned>) -> PinGuard {
             post.pin(tasks);
         }
     });
-    PinGuard(PhantomData)
+    PinGuard(Process::current(), PhantomData)
 }
 
 pub(crate) struct PinGuard(
+    /// Whose guard looks at the post, and may have it locked.
+    Process,
     /// It is this thread's post.
     PhantomData<*const ()>,
 );
 
 impl Drop for PinGuard {
     fn drop(&mut self) {
+        if !self.0.is_current() {
+            return;
+        }
         HOT.with(|hot| {
             if let Some(post) = hot.watched_post() {
                 post.unpin();
@@ -280,13 +288,17 @@ pub(crate) fn with_budget<R>(f: impl FnOnce(&Cell<Budget>) -> R) -> R {
 }
 
 pub(crate) fn entered() -> Entered {
-    HOT.with(|hot| hot.entered.get())
+    match HOT.with(|hot| hot.entered.get()) {
+        // A child is outside of its parent's runtime, wherever it was made.
+        (_, Some(process)) if !process.is_current() => Entered::Outside,
+        (entered, _) => entered,
+    }
 }
 
 /// Changes whether this thread drives futures until the guard is dropped.
 pub(crate) fn set_entered(entered: Entered) -> EnteredGuard {
     EnteredGuard {
-        outer: HOT.with(|hot| hot.entered.replace(entered)),
+        outer: HOT.with(|hot| hot.entered.replace((entered, Some(Process::current())))),
     }
 }
 
@@ -300,7 +312,7 @@ pub(crate) fn set_pinned() -> EnteredGuard {
 }
 
 pub(crate) struct EnteredGuard {
-    outer: Entered,
+    outer: (Entered, Option<Process>),
 }
 
 impl Drop for EnteredGuard {

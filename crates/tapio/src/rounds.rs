@@ -9,19 +9,20 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use tapio_driver::PerProcess;
 
 /// Looks at one part of the runtime, and says when to look again; `None` when
 /// there is nothing to look at until the next call. Runs on the guard's
 /// thread, or on none while there is no runtime.
 pub(crate) type Look = fn(now: Instant) -> Option<Instant>;
 
-static LOOKS: Mutex<Vec<Look>> = Mutex::new(Vec::new());
-static BELL: Bell = Bell {
+static LOOKS: PerProcess<Mutex<Vec<Look>>> = PerProcess::new(|_| Mutex::default());
+static BELL: PerProcess<Bell> = PerProcess::new(|_| Bell {
     is_asleep: AtomicBool::new(false),
     was_called: AtomicBool::new(false),
     has_rung: Mutex::new(false),
     rung: Condvar::new(),
-};
+});
 
 /// What the guard sleeps by.
 struct Bell {
@@ -51,9 +52,10 @@ pub(crate) fn join(look: Look) {
 pub(crate) fn call() {
     // Pairs with the fence in `sleep`: either we see that it sleeps, or it
     // sees this store, and all that we did before, when it tries to.
-    BELL.was_called.store(true, Ordering::Relaxed);
+    let bell = BELL.get();
+    bell.was_called.store(true, Ordering::Relaxed);
     fence(Ordering::SeqCst);
-    if BELL.is_asleep.load(Ordering::Relaxed) {
+    if bell.is_asleep.load(Ordering::Relaxed) {
         ring();
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
+use tapio_driver::PerProcess;
 
 use crate::context;
 
@@ -63,7 +64,7 @@ pub fn try_id() -> Option<Id> {
 }
 
 /// The names of the tasks that have one, so that the others pay nothing.
-static NAMES: LazyLock<Mutex<HashMap<Id, Arc<str>>>> = LazyLock::new(Mutex::default);
+static NAMES: PerProcess<Mutex<HashMap<Id, Arc<str>>>> = PerProcess::new(|_| Mutex::default());
 
 /// What a task was called when it was spawned, as long as it lives.
 pub(crate) fn name_of(id: Id) -> Option<Arc<str>> {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 use std::thread::Thread;
 
+use tapio_driver::Process;
+
 use crate::main_future::{self, Sleeper};
 use crate::{context, coop, rounds};
 
@@ -76,6 +78,7 @@ impl Sleeper for ThreadParker {
 impl ThreadParker {
     /// Polls `future` on this thread until it is done, sleeping in between.
     pub(crate) fn block_on<F: Future>(future: F, at: &'static Location<'static>) -> F::Output {
+        let process = Process::current();
         let mut future = std::pin::pin!(future);
         let parker = Arc::new(ThreadParker::new());
         let entered = main_future::enter(&parker);
@@ -93,6 +96,8 @@ impl ThreadParker {
             if let std::task::Poll::Ready(output) = polled {
                 return output;
             }
+            // Who would wake a child is in its parent.
+            process.require("cannot wait in `block_on`");
             if parker.sleep() {
                 // There may be something to watch again.
                 rounds::call();

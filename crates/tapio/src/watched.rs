@@ -78,7 +78,7 @@ impl<E: AsFd> Watched<E> {
             None => ready!(self.source.poll_ready(cx, direction)),
         };
         spent.made_progress();
-        Poll::Ready(check(event))
+        Poll::Ready(self.check(event))
     }
 
     /// What the kernel says at this moment of an object that is not watched.
@@ -133,7 +133,7 @@ impl<E: AsFd> Watched<E> {
         let spent = ready!(coop::poll_proceed(cx));
         loop {
             let event = ready!(self.source.poll_ready(cx, direction));
-            let event = check(event)?;
+            let event = self.check(event)?;
             match attempt(|| f(self.get())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.refute(event, direction)?;
@@ -179,7 +179,7 @@ impl<E: AsFd> Watched<E> {
         let spent = ready!(coop::poll_proceed(cx));
         loop {
             let event = ready!(self.source.poll_ready(cx, direction));
-            let event = check(event)?;
+            let event = self.check(event)?;
             match attempt(|| f(self.get())) {
                 Ok(done) => {
                     let is_short = 0 < done && done < asked.min(COUNT_MAX);
@@ -214,7 +214,7 @@ impl<E: AsFd> Watched<E> {
                 let spent = ready!(coop::poll_proceed(cx));
                 let event = ready!(waiter.poll(cx, interest));
                 spent.made_progress();
-                Poll::Ready(check(event))
+                Poll::Ready(self.check(event))
             })
             .await?;
             match attempt(|| f(self.get())) {
@@ -239,7 +239,7 @@ impl<E: AsFd> Watched<E> {
                 Some(event) => event,
                 None => ready!(waiter.poll(cx, interest)),
             };
-            Poll::Ready(check(event))
+            Poll::Ready(self.check(event))
         })
         .await
     }
@@ -266,6 +266,16 @@ impl<E: AsFd> Watched<E> {
             }
             outcome => outcome,
         }
+    }
+
+    /// A driver that is gone for good is an error for whoever waits on it.
+    #[inline]
+    fn check(&self, event: Event) -> io::Result<Event> {
+        if event.is_shutdown {
+            self.source.process().check("cannot wait for a socket")?;
+            return Err(tapio_driver::shut_down_error());
+        }
+        Ok(event)
     }
 
     fn settle(&self, direction: Direction) -> io::Result<()> {
@@ -313,14 +323,6 @@ fn directions(interest: Interest) -> impl Iterator<Item = Direction> {
     let read = read.then_some(Direction::Read);
     let write = interest.is_writable().then_some(Direction::Write);
     read.into_iter().chain(write)
-}
-
-/// A driver that is gone for good is an error for whoever waits on it.
-fn check(event: Event) -> io::Result<Event> {
-    if event.is_shutdown {
-        return Err(tapio_driver::shut_down_error());
-    }
-    Ok(event)
 }
 
 /// A place in a source's queue, left when dropped.

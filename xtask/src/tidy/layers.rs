@@ -205,7 +205,9 @@ const DRIVER_MODULES: &[Row] = &[
     ("epoll", &["contract", "error", "ready", "source", "wakes"]),
     (
         "driver",
-        &["contract", "epoll", "error", "fork", "source", "wake", "wakes"],
+        &[
+            "contract", "epoll", "error", "fork", "source", "wake", "wakes",
+        ],
     ),
     ("operations", &[]),
     ("options", &["contract", "operations"]),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use slab::Slab;
+use tapio_driver::{Inherited, Process};
 
 use crate::cell::Notified;
 use crate::guard::Counters;
@@ -34,6 +35,7 @@ pub(crate) struct Config {
 pub(crate) struct Pool(Arc<Inner>);
 
 struct Inner {
+    process: Process,
     state: Mutex<State>,
     /// Idle threads wait here for calls.
     work: Condvar,
@@ -91,6 +93,7 @@ pub(crate) enum Refused {
 impl Pool {
     pub(crate) fn new(config: Config) -> Pool {
         Pool(Arc::new(Inner {
+            process: Process::current(),
             state: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
@@ -206,6 +209,10 @@ impl Pool {
                 let running = state.running.insert(task.spawned_at());
                 drop(state);
                 let again = task.run();
+                if !self.0.process.is_current() {
+                    // The next call in line is the parent's.
+                    Inherited("a thread for blocking calls cannot go on").abort();
+                }
                 debug_assert!(again.is_none(), "a blocking call is polled once");
                 state = self.0.state.lock();
                 state.running.remove(running);
@@ -307,6 +314,9 @@ impl Pool {
 
     /// How many threads there are, and how many calls wait in line.
     pub(crate) fn counts(&self) -> (usize, usize) {
+        if !self.0.process.is_current() {
+            return (0, 0);
+        }
         let state = self.0.state.lock();
         (state.threads, state.queue.len())
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tapio_driver::Process;
+
 use crate::cell::{Notified, Schedule, TaskRef};
 use crate::guard::Counters;
 use crate::report::Unobserved;
@@ -10,12 +12,16 @@ use crate::report::Unobserved;
 #[derive(Debug)]
 pub(crate) struct NoSchedule {
     counters: Option<Arc<Counters>>,
+    process: Process,
 }
 
 impl NoSchedule {
     /// For a call that comes from a runtime with these counters, or from none.
     pub(crate) fn new(counters: Option<Arc<Counters>>) -> NoSchedule {
-        NoSchedule { counters }
+        NoSchedule {
+            counters,
+            process: Process::current(),
+        }
     }
 }
 
@@ -32,6 +38,10 @@ impl Schedule for NoSchedule {
 
     fn release(&self, _: &TaskRef) -> Option<TaskRef> {
         None
+    }
+
+    fn is_inherited(&self) -> bool {
+        !self.process.is_current()
     }
 
     fn count_unobserved(&self, what: Unobserved) {

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tapio_driver::PerProcess;
 
 use super::exchange::Exchange;
 use super::no_stack::NoStack;
@@ -42,7 +43,7 @@ pub(super) struct Copied {
 }
 
 /// Made with the first handler, and never freed: a handler may come late.
-static EXCHANGE: AtomicPtr<Exchange<Copied>> = AtomicPtr::new(ptr::null_mut());
+static EXCHANGE: PerProcess<Exchange<Copied>> = PerProcess::new(|_| Exchange::new(Copied::new()));
 
 /// For each signal with our handler, what was there before.
 static PREVIOUS: [AtomicPtr<libc::sigaction>; SIGNALS_MAX + 1] =
@@ -57,22 +58,19 @@ type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 /// of its own since then keeps it: putting ours on top again could make two
 /// handlers that pass everything on to each other.
 pub(crate) fn install(signal: i32) -> io::Result<()> {
-    static INSTALLING: Mutex<()> = Mutex::new(());
+    static INSTALLING: PerProcess<Mutex<()>> = PerProcess::new(|_| Mutex::default());
 
     signals::check(signal)?;
     if !registers::IS_SUPPORTED {
         return Ok(());
     }
+    // Before the handler: it makes nothing.
+    let _ = EXCHANGE.get();
     let _installing = INSTALLING.lock();
     let previous = &PREVIOUS[signal as usize];
     // Relaxed: the lock orders it.
     if !previous.load(Ordering::Relaxed).is_null() {
         return Ok(());
-    }
-    if EXCHANGE.load(Ordering::Relaxed).is_null() {
-        let exchange = Box::new(Exchange::new(Copied::new()));
-        // Release: pairs with `exchange`.
-        EXCHANGE.store(Box::into_raw(exchange), Ordering::Release);
     }
     let before = action_of(signal)?;
     // Release: pairs with `pass_on`. Before our handler is there, so that it
@@ -98,9 +96,7 @@ pub(crate) fn install(signal: i32) -> io::Result<()> {
 
 /// `None` where no handler can be.
 pub(super) fn exchange() -> Option<&'static Exchange<Copied>> {
-    // Acquire: pairs with the store in `install`.
-    // SAFETY: from a box that is never freed.
-    unsafe { EXCHANGE.load(Ordering::Acquire).as_ref() }
+    EXCHANGE.get_made()
 }
 
 /// Whether the handler of `signal` is ours.

@@ -27,6 +27,7 @@ mod target;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tapio_driver::PerProcess;
 
 pub(crate) use self::handler::install;
 pub(crate) use self::no_stack::NoStack;
@@ -45,7 +46,7 @@ pub(crate) fn capture(
     signal: i32,
     patience: Duration,
 ) -> Result<RawStack, NoStack> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    static ONE_AT_A_TIME: PerProcess<Mutex<()>> = PerProcess::new(|_| Mutex::default());
 
     let exchange = handler::exchange().ok_or(NoStack::Unsupported)?;
     let _one = ONE_AT_A_TIME.lock();

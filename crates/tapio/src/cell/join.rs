@@ -96,6 +96,12 @@ impl<T> JoinHandle<T> {
         TaskRef::clone(&self.task).shut_down();
     }
 
+    #[cold]
+    fn is_inherited(&self) -> bool {
+        // SAFETY: our reference keeps the cell alive.
+        unsafe { (self.task.header().vtable.is_inherited)(self.task.as_raw()) }
+    }
+
     /// Whether the task is complete; if not, `waker` is told when it is.
     pub(crate) fn poll_complete(&self, waker: &Waker) -> bool {
         let header = self.task.header();
@@ -131,6 +137,10 @@ impl<T> Future for JoinHandle<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let spent = ready!(coop::poll_proceed(cx));
         if !self.poll_complete(cx.waker()) {
+            if tapio_driver::is_child() && self.is_inherited() {
+                // The parent runs it, and tells nobody here.
+                return Poll::Ready(Err(JoinError::cancelled(self.task.id())));
+            }
             return Poll::Pending;
         }
         let mut output: Option<Result<T, JoinError>> = None;

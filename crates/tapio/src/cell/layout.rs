@@ -47,6 +47,11 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     /// the list's reference, if the list still had it.
     fn release(&self, task: &TaskRef) -> Option<TaskRef>;
 
+    /// Whether the task is the parent's, and this a child by `fork`.
+    fn is_inherited(&self) -> bool {
+        false
+    }
+
     /// A poll of a task panicked, whoever will look at that.
     fn poll_panicked(&self) {}
 
@@ -80,6 +85,8 @@ pub(super) struct Vtable {
     pub(super) drop_output: unsafe fn(NonNull<Header>, Option<ShowError>),
     /// Ends the task at once if it is idle; consumes a reference.
     pub(super) shut_down: unsafe fn(NonNull<Header>),
+    /// Whether the task is the parent's, and this a child by `fork`.
+    pub(super) is_inherited: unsafe fn(NonNull<Header>) -> bool,
     pub(super) join_waker: unsafe fn(NonNull<Header>) -> NonNull<UnsafeCell<Option<Waker>>>,
     pub(super) free: unsafe fn(NonNull<Header>),
 }
@@ -120,6 +127,7 @@ impl<F: Future + 'static, S: Schedule> Cell<F, S> {
         read_output: harness::read_output::<F, S>,
         drop_output: harness::drop_output::<F, S>,
         shut_down: harness::shut_down::<F, S>,
+        is_inherited: Self::is_inherited,
         join_waker: Self::join_waker,
         free: Self::free,
     };
@@ -152,6 +160,14 @@ impl<F: Future + 'static, S: Schedule> Cell<F, S> {
         // reach the cell; it was made by `allocate` for these very types,
         // which the vtable vouches for.
         drop(unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) });
+    }
+
+    unsafe fn is_inherited(header: NonNull<Header>) -> bool {
+        // SAFETY: the caller holds a reference, so the cell is alive; the
+        // scheduler in it is shared and never changes.
+        unsafe { header.cast::<Self>().as_ref() }
+            .scheduler
+            .is_inherited()
     }
 
     unsafe fn join_waker(header: NonNull<Header>) -> NonNull<UnsafeCell<Option<Waker>>> {

@@ -39,6 +39,10 @@ impl<S: Schedule> Schedule for Named<S> {
         self.inner.release(task)
     }
 
+    fn is_inherited(&self) -> bool {
+        self.inner.is_inherited()
+    }
+
     fn poll_panicked(&self) {
         self.inner.poll_panicked();
     }

@@ -6,15 +6,16 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use tapio_driver::{Inherited, PerProcess, Process};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cell::Notified;
 use crate::report::{LimitHit, Report};
 use crate::threads;
 
-static POOL: OnceLock<Pool> = OnceLock::new();
+static POOL: PerProcess<OnceLock<Pool>> = PerProcess::new(|_| OnceLock::new());
 /// Held by whoever starts it.
-static STARTING: Mutex<()> = Mutex::new(());
+static STARTING: PerProcess<Mutex<()>> = PerProcess::new(|_| Mutex::default());
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Config {
@@ -45,13 +46,13 @@ pub(super) struct Counters {
 impl Pool {
     /// The pool, if it was started.
     pub(super) fn started() -> Option<&'static Pool> {
-        POOL.get()
+        POOL.get().get()
     }
 
     /// Starts the pool; says whether that had been done before.
     pub(super) fn start(config: impl FnOnce() -> io::Result<Config>) -> io::Result<Started> {
         let _starting = STARTING.lock();
-        if let Some(pool) = POOL.get() {
+        if let Some(pool) = Pool::started() {
             return Ok(Started::Before(pool));
         }
         let config = config()?;
@@ -62,7 +63,7 @@ impl Pool {
             counters: Counters::default(),
             has_reported_limit: AtomicBool::new(false),
         };
-        Ok(Started::Now(POOL.get_or_init(|| pool)))
+        Ok(Started::Now(POOL.get().get_or_init(|| pool)))
     }
 
     /// A place in the queue, if there is one.
@@ -100,7 +101,12 @@ impl Pool {
         // First come, first served, also for calls spawned by calls.
         self.threads.spawn_fifo(move || {
             drop(place);
+            let process = Process::current();
             let again = call.run();
+            if !process.is_current() {
+                // The next call in line is the parent's.
+                Inherited("a thread of the pool for computation cannot go on").abort();
+            }
             debug_assert!(again.is_none(), "a call is polled once");
         });
     }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tapio_driver::{PerProcess, Process};
 
 use super::advice;
 use super::entry::{self, Entry};
@@ -35,12 +36,10 @@ const PERIOD_MIN: Duration = Duration::from_micros(200);
 const CALM: Duration = Duration::from_millis(100);
 const HASTE_MAX: u32 = 3;
 
-static GUARD: Mutex<Guard> = Mutex::new(Guard {
-    leases: 0,
-    thread: None,
-});
+static GUARD: PerProcess<Mutex<Guard>> = PerProcess::new(|_| Mutex::default());
 
 /// The guard's thread, and for how many runtimes it runs.
+#[derive(Default)]
 struct Guard {
     leases: usize,
     thread: Option<(JoinHandle<()>, Arc<AtomicBool>)>,
@@ -48,7 +47,10 @@ struct Guard {
 
 /// Keeps the guard running; each runtime has one.
 #[derive(Debug)]
-pub(crate) struct Lease(());
+pub(crate) struct Lease(
+    /// Whose guard it is.
+    Process,
+);
 
 impl Lease {
     /// Starts the guard, unless it runs. Without a thread for it the runtime
@@ -64,12 +66,15 @@ impl Lease {
                 Err(error) => tracing::warn!("no thread for the guard: {error}"),
             }
         }
-        Lease(())
+        Lease(Process::current())
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if !self.0.is_current() {
+            return;
+        }
         let mut guard = GUARD.lock();
         guard.leases -= 1;
         if guard.leases > 0 {

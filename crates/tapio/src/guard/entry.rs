@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::Thread;
 
 use parking_lot::Mutex;
+use tapio_driver::{PerProcess, Process};
 
 use super::advice::{self, Gaze};
 use super::eye::Eye;
@@ -15,7 +16,7 @@ use crate::post::Post;
 use crate::rounds;
 use crate::tally::Tally;
 
-static ENTRIES: Mutex<Vec<Arc<Entry>>> = Mutex::new(Vec::new());
+static ENTRIES: PerProcess<Mutex<Vec<Arc<Entry>>>> = PerProcess::new(|_| Mutex::default());
 
 /// A watched thread.
 pub(super) struct Entry {
@@ -49,6 +50,7 @@ pub(crate) fn watch_thread(settings: Settings, host: Box<dyn Host>) -> Watching 
     ENTRIES.lock().push(Arc::clone(&entry));
     let watching = Watching {
         entry,
+        process: Process::current(),
         _post: context::set_post(post, Some(tally)),
     };
     rounds::call();
@@ -58,6 +60,7 @@ pub(crate) fn watch_thread(settings: Settings, host: Box<dyn Host>) -> Watching 
 /// Ends the watch over a thread when dropped, on that thread.
 pub(crate) struct Watching {
     entry: Arc<Entry>,
+    process: Process,
     _post: PostGuard,
 }
 
@@ -70,6 +73,10 @@ impl Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
+        if !self.process.is_current() {
+            // The guard that looks at it is the parent's.
+            return;
+        }
         advice::hand_in(&self.entry);
         let mut entries = ENTRIES.lock();
         let index = entries

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use tapio_driver::PerProcess;
 
 use crate::capture::{NoStack, RawStack};
 use crate::report::{Culprit, LimitHit, Report, Rescue, Stall, StallCause, StallEnded};
@@ -28,10 +29,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// How long the end of the last runtime waits for its last words.
 const FINISH_LIMIT: Duration = Duration::from_secs(2);
 
-static REPORTER: Reporter = Reporter {
+static REPORTER: PerProcess<Reporter> = PerProcess::new(|_| Reporter {
     state: Mutex::new(State::new()),
     changed: Condvar::new(),
-};
+});
 
 struct Reporter {
     state: Mutex<State>,

@@ -1,13 +1,17 @@
 //! For how long a lock may be kept from others before that is reported.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use tapio_driver::PerProcess;
 
 pub(crate) const LOCK_BUDGET: Duration = Duration::from_secs(1);
 
 /// In milliseconds; zero for off.
-static BUDGET: LazyLock<AtomicU64> = LazyLock::new(|| {
+static BUDGET: PerProcess<AtomicU64> = PerProcess::new(|inherited| {
+    if let Some(budget) = inherited {
+        return AtomicU64::new(budget.load(Ordering::Relaxed));
+    }
     let text = std::env::var("TAPIO_LOCK_MS").unwrap_or_default();
     AtomicU64::new(text.parse().unwrap_or_else(|_| {
         if !text.is_empty() {

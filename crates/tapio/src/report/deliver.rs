@@ -2,18 +2,26 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
+use tapio_driver::{PerProcess, write_error};
 
 use super::Report;
 
 type Listener = Arc<dyn Fn(&Report) + Send + Sync>;
 
-static LISTENERS: RwLock<Vec<(u64, Listener)>> = RwLock::new(Vec::new());
+/// A child has its parent's listeners, unless one was just being added.
+static LISTENERS: PerProcess<RwLock<Vec<(u64, Listener)>>> = PerProcess::new(|inherited| {
+    let listeners = inherited.and_then(RwLock::try_read);
+    RwLock::new(
+        listeners
+            .map(|listeners| listeners.clone())
+            .unwrap_or_default(),
+    )
+});
 
 thread_local! {
     /// Whether this thread is telling listeners of a report: what they
@@ -106,8 +114,7 @@ impl Report {
                 tracing::warn!(target: "tapio::guard", "{self}");
             }
         } else if !has_listeners {
-            // Standard error that is closed leaves nobody to tell.
-            let _ = writeln!(std::io::stderr().lock(), "tapio: {self}");
+            write_error(&format!("tapio: {self}\n"));
         }
     }
 }

@@ -2,18 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
+use tapio_driver::PerProcess;
 
 type Site = &'static Location<'static>;
 
 /// Errors that were lost, by where their tasks were spawned. As many entries
 /// as a program has such places.
-static COUNTS: LazyLock<RwLock<HashMap<Site, AtomicU64>>> = LazyLock::new(RwLock::default);
+static COUNTS: PerProcess<RwLock<HashMap<Site, AtomicU64>>> =
+    PerProcess::new(|_| RwLock::default());
 /// The places whose results cannot be looked into, and of which that was said.
-static NAMED: LazyLock<RwLock<HashSet<Site>>> = LazyLock::new(RwLock::default);
+static NAMED: PerProcess<RwLock<HashSet<Site>>> = PerProcess::new(|_| RwLock::default());
 
 /// Counts one more at a place; says how many there were by now.
 pub(super) fn count(at: Site) -> u64 {

@@ -9,6 +9,8 @@ use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::sync::{Arc, MutexGuard};
 
+use tapio_driver::Inherited;
+
 use super::{RuntimeFlavor, RuntimeMetrics};
 use crate::blocking;
 use crate::cell::{JoinHandle, Named, new_blocking_task};
@@ -42,8 +44,14 @@ pub struct Handle {
 }
 
 /// No runtime was entered on this thread.
-pub struct TryCurrentError {
-    is_torn_down: bool,
+pub struct TryCurrentError(Missing);
+
+#[derive(Clone, Copy)]
+enum Missing {
+    Context,
+    /// The one that was entered is the parent's.
+    Inherited,
+    TornDown,
 }
 
 /// Leaves the runtime again when dropped.
@@ -79,15 +87,15 @@ impl Handle {
     /// The runtime that this thread is in, if any.
     ///
     /// # Errors
-    /// When no runtime was entered, or the thread is being torn down.
+    /// When no runtime was entered, or the thread is being torn down. In a child
+    /// by `fork` what its parent entered does not count.
     pub fn try_current() -> Result<Handle, TryCurrentError> {
         let current = CURRENT.try_with(|current| current.borrow().handle.clone());
         match current {
-            Ok(Some(handle)) => Ok(handle),
-            Ok(None) => Err(TryCurrentError {
-                is_torn_down: false,
-            }),
-            Err(_) => Err(TryCurrentError { is_torn_down: true }),
+            Ok(Some(handle)) if handle.shared.process.is_current() => Ok(handle),
+            Ok(Some(_)) => Err(TryCurrentError(Missing::Inherited)),
+            Ok(None) => Err(TryCurrentError(Missing::Context)),
+            Err(_) => Err(TryCurrentError(Missing::TornDown)),
         }
     }
 
@@ -114,6 +122,9 @@ impl Handle {
         let spawned = CURRENT.try_with(|current| {
             let current = current.borrow();
             let handle = current.handle.as_ref()?;
+            if !handle.shared.process.is_current() {
+                return None;
+            }
             let future = future.take().expect("taken only here");
             Some(handle.shared.spawn(future, Id::next(), at))
         });
@@ -140,6 +151,7 @@ impl Handle {
     }
 
     pub(crate) fn enter_owned<'a>(&self) -> EnterGuard<'a> {
+        self.shared.process.require("cannot enter");
         self.try_enter_owned().expect(TORN_DOWN)
     }
 
@@ -181,6 +193,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.shared.process.require("cannot spawn a task");
         let (handle, refused) = self.shared.spawn(future, Id::next(), at);
         if let Some(task) = refused {
             task.shut_down();
@@ -229,6 +242,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.shared.process.require("cannot spawn a task");
         let (handle, refused) = self.shared.spawn_named(future, name, at);
         if let Some(task) = refused {
             task.shut_down();
@@ -247,6 +261,7 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
+        self.shared.process.require("cannot run a blocking call");
         context::note_offload();
         let pool = &self.shared.pool;
         let scheduler = blocking::NoSchedule::new(Some(Arc::clone(pool.counters())));
@@ -271,6 +286,7 @@ impl Handle {
     /// Inside of asynchronous code, or when the future panics.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.shared.process.require("cannot block on a future");
         let _inside = enter_blocking();
         let _entered = self.enter();
         let _beside = self.shared.compat.enter();
@@ -320,8 +336,17 @@ impl Handle {
         self.shared.home_seat()
     }
 
-    pub(crate) fn with_wheel<R>(&self, seat: u32, f: impl FnOnce(&mut Wheel) -> R) -> R {
-        self.shared.with_wheel(seat, f)
+    /// Calls `f` with a seat's wheel. In a child of the runtime's process
+    /// nobody turns it, and it may be locked for ever.
+    pub(crate) fn with_wheel<R>(
+        &self,
+        seat: u32,
+        f: impl FnOnce(&mut Wheel) -> R,
+    ) -> Result<R, Inherited> {
+        if !self.shared.process.is_current() {
+            return Err(Inherited("cannot use a timer"));
+        }
+        Ok(self.shared.with_wheel(seat, f))
     }
 
     pub(crate) fn is_time_enabled(&self) -> bool {
@@ -340,6 +365,7 @@ impl Handle {
     /// Runs a future on this thread, driving a `current_thread` runtime.
     #[track_caller]
     pub(super) fn block_on_driving<F: Future>(&self, future: F) -> F::Output {
+        self.shared.process.require("cannot block on a future");
         let _inside = enter_blocking();
         let _entered = self.enter();
         let _beside = self.shared.compat.enter();
@@ -401,29 +427,29 @@ impl TryCurrentError {
     /// Whether no runtime was entered.
     #[must_use]
     pub fn is_missing_context(&self) -> bool {
-        !self.is_torn_down
+        !self.is_thread_local_destroyed()
     }
 
     /// Whether the thread is being torn down.
     #[must_use]
     pub fn is_thread_local_destroyed(&self) -> bool {
-        self.is_torn_down
+        matches!(self.0, Missing::TornDown)
     }
 }
 
 impl fmt::Display for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_torn_down {
-            TORN_DOWN
-        } else {
-            NO_RUNTIME
-        })
+        match self.0 {
+            Missing::Context => f.write_str(NO_RUNTIME),
+            Missing::Inherited => Inherited("no runtime was entered in this process").fmt(f),
+            Missing::TornDown => f.write_str(TORN_DOWN),
+        }
     }
 }
 
 impl fmt::Debug for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.is_torn_down {
+        let kind = if self.is_thread_local_destroyed() {
             "ThreadLocalDestroyed"
         } else {
             "NoContext"

@@ -120,6 +120,10 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         let shared = &self.handle.shared;
+        if !shared.process.is_current() {
+            // The parent's: its tasks go on there, and its threads are not here.
+            return;
+        }
         let is_inside = context::entered() != Entered::Outside;
         if is_inside && self.patience != Some(Duration::ZERO) && !std::thread::panicking() {
             // Ended all the same, in the background, before the panic.

@@ -75,9 +75,12 @@ pub(crate) fn block_on_current<F: Future>(
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = coop::with_full(|| future.as_mut().poll(&mut cx)) {
-            shared.current.stop_waiting(&parker);
+            if shared.process.is_current() {
+                shared.current.stop_waiting(&parker);
+            }
             return output;
         }
+        shared.process.require("cannot wait in `block_on`");
         if let Some(core) = shared.current.take_or_wait(shared, &parker) {
             return drive(shared, core, future, at);
         }
@@ -122,6 +125,10 @@ fn drive<F: Future>(
             if let Poll::Ready(output) = polled {
                 return output;
             }
+            if worker.seat().is_none() {
+                // Relieved meanwhile, or a child by now.
+                continue;
+            }
         }
         for _ in 0..shared.config.event_interval {
             worker.keep_fair(SEAT);
@@ -152,6 +159,13 @@ struct Driving {
 
 impl Drop for Driving {
     fn drop(&mut self) {
+        let is_inherited = |worker: &Rc<Worker>| !worker.shared().process.is_current();
+        if self.worker.as_ref().is_some_and(is_inherited) {
+            // The future, which forked, has ended or panicked in the child.
+            drop(self.watched.take());
+            std::mem::forget(self.worker.take());
+            return;
+        }
         if let Some(worker) = &self.worker {
             if worker.seat().is_none() && !std::thread::panicking() {
                 // Nobody drives the runtime once nobody blocks on it.

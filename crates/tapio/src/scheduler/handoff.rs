@@ -168,6 +168,10 @@ impl Back {
 
 impl Drop for Back {
     fn drop(&mut self) {
+        if !self.shared.process.is_current() {
+            // The worker finds out at the end of its poll.
+            return;
+        }
         if self.shared.vacant.take_back(self.seat) {
             self.sit_down();
         }

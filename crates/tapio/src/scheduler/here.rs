@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::ticket::Ticket;
 use super::worker::Worker;
 
 thread_local! {
@@ -25,6 +27,25 @@ pub(super) fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
         Ok(value) => value,
         Err(_) => (f.take().expect("not called"))(None),
     }
+}
+
+/// Has a worker that forks be without a seat in the child, so that it runs no
+/// other task of its parent's when the one that forked gives way: it leaves its
+/// loop, as one that was relieved does, and finds out whose child it is.
+pub(super) fn leave_when_forked() {
+    static IS_SET: AtomicBool = AtomicBool::new(false);
+    // Relaxed: twice is as good as once.
+    if !IS_SET.load(Ordering::Relaxed) && tapio_driver::at_fork(leave) {
+        IS_SET.store(true, Ordering::Relaxed);
+    }
+}
+
+extern "C" fn leave() {
+    with_worker(|worker| {
+        if let Some(worker) = worker {
+            worker.slot().set_ticket(Ticket::NONE);
+        }
+    });
 }
 
 /// Makes this thread `worker` until the guard is dropped.

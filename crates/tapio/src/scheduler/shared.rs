@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use tapio_driver::{DriverKind, Options, Refusal, Wakes};
+use tapio_driver::{DriverKind, Options, Process, Refusal, Wakes};
 
 use super::gate::Gate;
 use super::handoff::Vacant;
@@ -71,6 +71,9 @@ pub(crate) struct Config {
 }
 
 pub(crate) struct Shared {
+    /// In which it was built. In a child there are no workers, and any lock may
+    /// be held for ever: nothing here is used but atomics.
+    pub(crate) process: Process,
     pub(super) config: Config,
     pub(super) seats: Box<[Seat]>,
     /// Every slot that was ever used, in the order of first use; those in use
@@ -102,6 +105,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: Config, pool: Pool) -> io::Result<Arc<Shared>> {
+        here::leave_when_forked();
         let mut seats = Vec::with_capacity(config.seats);
         let mut start = None;
         for _ in 0..config.seats {
@@ -111,6 +115,7 @@ impl Shared {
         }
         let slots = config.seats + config.substitutes_max;
         Ok(Arc::new(Shared {
+            process: Process::current(),
             seats: seats.into(),
             slots: (0..slots).map(|_| OnceLock::new()).collect(),
             slots_used: AtomicUsize::new(0),
@@ -287,6 +292,10 @@ impl Shared {
 
     /// Queues a task that has run before from a thread that is no worker here.
     pub(super) fn push_remote(&self, task: Notified) {
+        if !self.process.is_current() {
+            // The parent runs it.
+            return drop(task);
+        }
         let seat = self.pick_seat();
         seat.inbox.push_returning(task);
         self.tell_of_inbox(seat);
@@ -417,6 +426,9 @@ impl Shared {
 
     /// How many tasks, timers and kernel registrations are alive.
     pub(crate) fn census(&self) -> (usize, usize, usize) {
+        if !self.process.is_current() {
+            return (0, 0, 0);
+        }
         let timers = self.seats.iter().map(Seat::timers).sum();
         let live = self.seats.iter().map(|seat| seat.remote().live()).sum();
         (self.owned.len(), timers, live)
@@ -456,7 +468,14 @@ impl Schedule for Arc<Shared> {
     }
 
     fn release(&self, task: &TaskRef) -> Option<TaskRef> {
+        if !self.process.is_current() {
+            return None;
+        }
         self.owned.remove(task)
+    }
+
+    fn is_inherited(&self) -> bool {
+        !self.process.is_current()
     }
 
     fn poll_panicked(&self) {

@@ -32,7 +32,7 @@ impl Shared {
     /// A poll of a task panicked.
     #[cold]
     pub(super) fn poll_panicked(&self) {
-        if !self.config.ends_on_panic {
+        if !self.config.ends_on_panic || !self.process.is_current() {
             return;
         }
         // AcqRel: pairs with the load in `UntilPanic::poll`. Whoever is not in
@@ -109,7 +109,9 @@ impl<T> Future for UntilPanic<'_, T> {
 
 impl<T> Drop for UntilPanic<'_, T> {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
+        if let Some(key) = self.key
+            && self.shared.process.is_current()
+        {
             // Gone from there, if it was woken by a panic.
             let waker = self.shared.unhandled.blocked.lock().try_remove(key);
             drop(waker);

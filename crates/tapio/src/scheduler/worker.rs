@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crossbeam_deque::{Steal, Worker as Queue};
-use tapio_driver::{Limit, Wakes};
+use tapio_driver::{Inherited, Limit, Wakes};
 
 use super::here;
 use super::shared::Shared;
@@ -81,6 +81,10 @@ pub(super) fn worker_thread(shared: Arc<Shared>, core: Core, seat: u32) {
             // Relieved in the middle of a task, which has returned; or asked
             // to leave by somebody who sits down here now.
             _ => {
+                if !shared.process.is_current() {
+                    // In a child, after the poll of the task that forked.
+                    Inherited("a worker cannot go on").abort();
+                }
                 worker.hand_over();
                 shared.vacant.wait_for_seat(&shared)
             }
@@ -375,8 +379,10 @@ impl Worker {
     }
 
     /// Sits down at `seat`, whoever is there: it is relieved.
+    #[track_caller]
     pub(super) fn take_seat(&self, seat: u32) {
         let shared = &self.shared;
+        shared.process.require("cannot go on in `block_on`");
         if !shared.vacant.take_back(seat) {
             shared.seat(seat).ask_to_leave();
         }

@@ -4,6 +4,9 @@
 //! an event descriptor. A thread that blocks on the descriptor, started when
 //! the first listener comes, takes the flags and tells the listeners of each
 //! signal through a `watch` channel. While no signal arrives nobody wakes.
+//!
+//! A child by `fork` inherits the handlers and nothing else: it has a
+//! descriptor and a thread of its own once it listens.
 
 #![expect(unsafe_code, reason = "what a signal handler calls must be safe there")]
 
@@ -18,6 +21,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::retry_on_intr;
+use tapio_driver::PerProcess;
 use tokio::sync::watch;
 
 use crate::threads;
@@ -41,8 +45,6 @@ struct Kind {
 
 #[derive(Default)]
 struct State {
-    /// Whether the handler is in place.
-    is_handled: bool,
     /// When the signal last arrived and nobody listened.
     unheard_since: Option<Instant>,
 }
@@ -52,18 +54,30 @@ struct State {
 /// anybody to be surprised by a signal of long ago.
 const KEPT_FOR: Duration = Duration::from_millis(100);
 
+/// Where the registry is, once it was made.
+#[derive(Default)]
+struct Place {
+    registry: OnceLock<Registry>,
+    is_started: Mutex<bool>,
+}
+
+static REGISTRY: PerProcess<Place> = PerProcess::new(|_| Place::default());
+
+/// Whether the handler of a signal is in place, by number, less one. A child
+/// inherits it, and it finds the child's registry then.
+static IS_HANDLED: [AtomicBool; NUMBER_MAX] = [const { AtomicBool::new(false) }; NUMBER_MAX];
+
 impl Registry {
-    /// The program's only one, made and its thread started at the first call.
+    /// The process's only one, made and its thread started at the first call.
     pub(super) fn get() -> io::Result<&'static Registry> {
-        static REGISTRY: OnceLock<Registry> = OnceLock::new();
-        static IS_STARTED: Mutex<bool> = Mutex::new(false);
+        let place = REGISTRY.get();
         // A failure is not kept: the next call tries again.
-        let mut is_started = IS_STARTED.lock();
-        let registry = match REGISTRY.get() {
+        let mut is_started = place.is_started.lock();
+        let registry = match place.registry.get() {
             Some(registry) => registry,
             None => {
                 let alarm = eventfd(0, EventfdFlags::CLOEXEC)?;
-                REGISTRY.get_or_init(|| Registry::new(alarm))
+                place.registry.get_or_init(|| Registry::new(alarm))
             }
         };
         if !*is_started {
@@ -96,11 +110,11 @@ impl Registry {
         if signal_hook_registry::FORBIDDEN.contains(&number) {
             return Err(refuse("it must not be caught"));
         }
-        let kind = usize::try_from(number)
-            .ok()
-            .and_then(|number| self.kinds.get(number.checked_sub(1)?))
-            .ok_or_else(|| refuse("there is no such signal"))?;
-        kind.listen(number, &self.alarm)
+        let index = number.checked_sub(1);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        let known = index.and_then(|index| Some((index, self.kinds.get(index)?)));
+        let (index, kind) = known.ok_or_else(|| refuse("there is no such signal"))?;
+        kind.listen(number, index)
     }
 
     /// The life of the thread, which is that of the program.
@@ -120,43 +134,20 @@ impl Registry {
 }
 
 impl Kind {
-    fn listen(
-        &'static self,
-        number: c_int,
-        alarm: &'static OwnedFd,
-    ) -> io::Result<watch::Receiver<()>> {
+    fn listen(&self, number: c_int, index: usize) -> io::Result<watch::Receiver<()>> {
         let mut state = self.state.lock();
         // Before the handler is in place, so that nothing it hears is missed.
         let mut receiver = self.listeners.subscribe();
-        if !state.is_handled {
-            self.handle(number, alarm)?;
-            state.is_handled = true;
+        // Relaxed, both: the lock orders them.
+        if !IS_HANDLED[index].load(Ordering::Relaxed) {
+            handle(number, index)?;
+            IS_HANDLED[index].store(true, Ordering::Relaxed);
         }
         let unheard = state.unheard_since.take();
         if unheard.is_some_and(|since| since.elapsed() < KEPT_FOR) {
             receiver.mark_changed();
         }
         Ok(receiver)
-    }
-
-    /// Puts the handler in place.
-    fn handle(&'static self, number: c_int, alarm: &'static OwnedFd) -> io::Result<()> {
-        let handler = move || {
-            // Release pairs with the acquire in `tell`.
-            self.has_arrived.store(true, Ordering::Release);
-            let _ = rustix::io::write(alarm, &1u64.to_ne_bytes());
-        };
-        // SAFETY: the handler stores to an atomic and makes one system call
-        // on a descriptor that is never closed: both may be done in a signal
-        // handler. It takes no lock, does not allocate and cannot panic; the
-        // registry keeps `errno` for the code that it interrupts.
-        unsafe { signal_hook_registry::register(number, handler) }.map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot listen for signal {number}: {error}"),
-            )
-        })?;
-        Ok(())
     }
 
     /// Tells the listeners, if the signal arrived since the last call.
@@ -175,4 +166,31 @@ impl Kind {
         drop(state);
         let _ = self.listeners.send(());
     }
+}
+
+/// Puts the handler in place.
+fn handle(number: c_int, index: usize) -> io::Result<()> {
+    let handler = move || {
+        // A child that listens to nothing has none: its parent's alarm is not
+        // its own to ring.
+        let place = REGISTRY.get_made();
+        if let Some(registry) = place.and_then(|place| place.registry.get()) {
+            // Release pairs with the acquire in `tell`.
+            registry.kinds[index]
+                .has_arrived
+                .store(true, Ordering::Release);
+            let _ = rustix::io::write(&registry.alarm, &1u64.to_ne_bytes());
+        }
+    };
+    // SAFETY: the handler loads and stores atomics and makes one system call on
+    // a descriptor that is never closed: all may be done in a signal handler.
+    // It takes no lock, does not allocate and cannot panic; the registry keeps
+    // `errno` for the code that it interrupts.
+    unsafe { signal_hook_registry::register(number, handler) }.map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("cannot listen for signal {number}: {error}"),
+        )
+    })?;
+    Ok(())
 }

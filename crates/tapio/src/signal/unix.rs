@@ -2,12 +2,14 @@
 
 use std::ffi::c_int;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::process::Signal as Number;
+use tapio_driver::Process;
 use tokio::sync::watch;
 
 use super::registry::Registry;
@@ -122,6 +124,8 @@ type NextArrival = Pin<Box<dyn Future<Output = watch::Receiver<()>> + Send + Syn
 pub struct Signal {
     kind: SignalKind,
     next: NextArrival,
+    /// The process that listens.
+    process: Process,
 }
 
 /// Starts to listen for a signal. Any number of listeners may be there, each
@@ -165,6 +169,7 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     Ok(Signal {
         kind,
         next: Box::pin(arrival(receiver)),
+        process: Process::current(),
     })
 }
 
@@ -179,6 +184,9 @@ async fn arrival(mut receiver: watch::Receiver<()>) -> watch::Receiver<()> {
 impl Signal {
     /// Waits for the signal. Never gives `None`.
     ///
+    /// # Panics
+    /// In a child by `fork` of the process that listened.
+    ///
     /// # Cancel safety
     /// A signal that arrives while nobody waits completes the next call, so
     /// none is lost when the future is dropped.
@@ -188,10 +196,23 @@ impl Signal {
 
     /// As [`Signal::recv`], by hand: `Pending` wakes the task of `cx` when the
     /// signal arrives.
+    ///
+    /// # Panics
+    /// In a child by `fork` of the process that listened.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        self.process.require("cannot wait for a signal");
         let receiver = ready!(self.next.as_mut().poll(cx));
         self.next = Box::pin(arrival(receiver));
         Poll::Ready(Some(()))
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        if !self.process.is_current() {
+            // The channel is the parent's: it may be locked for ever.
+            mem::forget(mem::replace(&mut self.next, Box::pin(pending())));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! From what was copied to frames with names.
 
 use parking_lot::Mutex;
+use tapio_driver::PerProcess;
 
 use super::frame::{Frame, Origin, Stack};
 use super::raw::RawStack;
@@ -13,7 +14,7 @@ struct Resolver {
     symbols: Symbols,
 }
 
-static RESOLVER: Mutex<Option<Resolver>> = Mutex::new(None);
+static RESOLVER: PerProcess<Mutex<Option<Resolver>>> = PerProcess::new(|_| Mutex::new(None));
 
 impl RawStack {
     /// Finds the frames and their names. Reads files and takes locks: not on a

@@ -4,10 +4,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tapio_driver::PerProcess;
 
 use super::ledger::Ledger;
 use crate::report::Report;
@@ -21,12 +21,9 @@ const REMEMBERED_MAX: usize = 256;
 /// Reports that wait to be told; more are dropped.
 const QUEUE_MAX: usize = 1024;
 
-static QUEUE: Mutex<Queue> = Mutex::new(Queue {
-    reports: VecDeque::new(),
-    is_running: false,
-    dropped: 0,
-});
+static QUEUE: PerProcess<Mutex<Queue>> = PerProcess::new(|_| Mutex::default());
 
+#[derive(Default)]
 struct Queue {
     reports: VecDeque<Report>,
     is_running: bool,
@@ -75,7 +72,7 @@ fn tell() {
 /// Whether nothing was told of this lock and line for a while.
 pub(super) fn is_new(ledger: &Ledger, place: &'static Location<'static>, now: Instant) -> bool {
     type Key = (u64, &'static Location<'static>);
-    static TOLD: LazyLock<Mutex<HashMap<Key, Instant>>> = LazyLock::new(Mutex::default);
+    static TOLD: PerProcess<Mutex<HashMap<Key, Instant>>> = PerProcess::new(|_| Mutex::default());
     let key = (ledger.number(), place);
     let mut told = TOLD.lock();
     if told.get(&key).is_some_and(|at| now < *at + WINDOW) {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::panic::Location;
-use std::sync::{LazyLock, Once};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tapio_driver::PerProcess;
 
 use crate::report::LockInfo;
 
@@ -14,10 +15,10 @@ const ENTRIES_MAX: usize = 1024;
 
 type Key = (&'static Location<'static>, LockInfo);
 
-static STATS: LazyLock<Mutex<HashMap<Key, Sum>>> = LazyLock::new(Mutex::default);
+static STATS: PerProcess<Mutex<HashMap<Key, Sum>>> = PerProcess::new(|_| Mutex::default());
 
-/// Done when something was left out.
-static LEFT_OUT: Once = Once::new();
+/// Whether something was left out.
+static IS_LEFT_OUT: AtomicBool = AtomicBool::new(false);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
@@ -44,9 +45,10 @@ pub(super) fn add(site: &'static Location<'static>, lock: &LockInfo, waited: Dur
     let is_full = stats.len() >= ENTRIES_MAX;
     if is_full && !stats.contains_key(&key) {
         drop(stats);
-        LEFT_OUT.call_once(|| {
+        // Relaxed: who is first says it.
+        if !IS_LEFT_OUT.swap(true, Ordering::Relaxed) {
             tracing::warn!("waits for locks are counted for {ENTRIES_MAX} sites and locks only");
-        });
+        }
         return;
     }
     let sum = stats.entry(key).or_default();

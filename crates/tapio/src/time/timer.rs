@@ -3,6 +3,8 @@
 use std::mem;
 use std::task::{Context, Poll, Waker, ready};
 
+use tapio_driver::Inherited;
+
 use crate::coop;
 use crate::runtime::Handle;
 use crate::time::Instant;
@@ -65,7 +67,8 @@ impl Timer {
         match &self.state {
             State::Idle => false,
             State::Registered { seat, key } => {
-                self.handle.with_wheel(*seat, |wheel| wheel.has_fired(key))
+                let has_fired = self.handle.with_wheel(*seat, |wheel| wheel.has_fired(key));
+                has_fired.unwrap_or(false)
             }
             State::Elapsed => true,
         }
@@ -86,7 +89,8 @@ impl Timer {
                 State::Registered { seat, key } => {
                     let outcome = self
                         .handle
-                        .with_wheel(seat, |wheel| wheel.check(key, waker));
+                        .with_wheel(seat, |wheel| wheel.check(key, waker))
+                        .unwrap_or_else(|why| refuse(why));
                     match outcome {
                         Outcome::Waiting(key) => {
                             self.state = State::Registered { seat, key };
@@ -132,6 +136,7 @@ impl Timer {
         match self
             .handle
             .with_wheel(seat, |wheel| wheel.insert(deadline, Some(waker)))
+            .unwrap_or_else(|why| refuse(why))
         {
             Ok(key) => {
                 self.state = State::Registered { seat, key };
@@ -159,6 +164,7 @@ impl Timer {
                 match self
                     .handle
                     .with_wheel(seat, |wheel| wheel.reset(key, deadline))
+                    .unwrap_or_else(|why| refuse(why))
                 {
                     Ok(key) => self.state = State::Registered { seat, key },
                     Err(Refused::Due(waker)) => {
@@ -181,6 +187,7 @@ impl Timer {
         match self
             .handle
             .with_wheel(seat, |wheel| wheel.insert(deadline, None))
+            .unwrap_or_else(|why| refuse(why))
         {
             Ok(key) => self.state = State::Registered { seat, key },
             Err(Refused::Due(_)) => self.state = State::Elapsed,
@@ -210,7 +217,8 @@ impl Timer {
     fn leave(&mut self) -> Option<Waker> {
         match mem::replace(&mut self.state, State::Idle) {
             State::Registered { seat, key } => {
-                self.handle.with_wheel(seat, |wheel| wheel.remove(key))
+                let left = self.handle.with_wheel(seat, |wheel| wheel.remove(key));
+                left.ok().flatten()
             }
             State::Idle | State::Elapsed => None,
         }
@@ -222,6 +230,12 @@ impl Drop for Timer {
     fn drop(&mut self) {
         drop(self.leave());
     }
+}
+
+#[cold]
+#[inline(never)]
+fn refuse(why: Inherited) -> ! {
+    panic!("{why}")
 }
 
 #[cold]

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tapio_driver::PerProcess;
 
 use self::ledger::Ledger;
 use super::entry::{self, Entry};
@@ -36,7 +37,7 @@ const READS_MAX: u32 = 32;
 
 /// Whoever ends a watch or asks for advice has it for a moment, with none of
 /// the guard's other locks held and no foreign code run.
-static LEDGER: Mutex<Ledger> = Mutex::new(Ledger::new());
+static LEDGER: PerProcess<Mutex<Ledger>> = PerProcess::new(|_| Mutex::new(Ledger::new()));
 static IS_ASKED: AtomicBool = AtomicBool::new(false);
 
 /// What the guard would change in this program, from what it has seen so far.

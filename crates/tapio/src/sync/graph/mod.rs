@@ -15,13 +15,14 @@ mod words;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::Waker;
 use std::thread::Thread;
 use std::time::Instant;
 
 use parking_lot::Mutex;
 use slab::Slab;
+use tapio_driver::{PerProcess, Process};
 
 use self::circle::Suspect;
 use self::look::{Due, Head, Watched};
@@ -33,7 +34,7 @@ use crate::main_future::Main;
 use crate::report::{LockUser, Report};
 use crate::rounds;
 
-static GRAPH: LazyLock<Mutex<Graph>> = LazyLock::new(|| {
+static GRAPH: PerProcess<Mutex<Graph>> = PerProcess::new(|_| {
     rounds::join(look::look);
     Mutex::default()
 });
@@ -95,7 +96,7 @@ struct Queue {
 
 /// One wait; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Ticket(usize);
+pub(super) struct Ticket(usize, Process);
 
 /// Somebody waits from now on.
 pub(super) fn wait(ledger: &Arc<Ledger>, here: Here, ask: Ask, waking: Waking) -> Ticket {
@@ -138,7 +139,7 @@ pub(super) fn wait(ledger: &Arc<Ledger>, here: Here, ask: Ask, waking: Waking) -
         rounds::call();
     }
     say::all(report);
-    Ticket(key)
+    Ticket(key, Process::current())
 }
 
 /// A lock that the guard would not have looked at again was released.
@@ -158,17 +159,21 @@ impl Ticket {
     #[cold]
     pub(super) fn granted(self, note: Note) {
         let ticket = std::mem::ManuallyDrop::new(self);
-        end(ticket.0, Some(note));
+        end(&ticket, Some(note));
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        end(self.0, None);
+        end(self, None);
     }
 }
 
-fn end(key: usize, granted: Option<Note>) {
+fn end(&Ticket(key, process): &Ticket, granted: Option<Note>) {
+    if !process.is_current() {
+        // The table is another one.
+        return;
+    }
     let now = Instant::now();
     let mut graph = GRAPH.lock();
     let (wait, ledger, reports) = graph.remove(key, granted, now);

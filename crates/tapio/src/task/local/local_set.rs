@@ -159,6 +159,9 @@ impl LocalSet {
     /// Runs tasks. Says whether there may be more to run now.
     fn tick(&self) -> bool {
         for _ in 0..TASKS_PER_TICK {
+            // The last one may have forked.
+            let process = self.scene.shared.process;
+            process.require("cannot run the tasks of a `LocalSet`");
             // Relaxed: set by this thread.
             let has_panicked = self.scene.shared.has_panicked.load(Ordering::Relaxed);
             assert!(!has_panicked, "{PANICKED}");
@@ -177,6 +180,8 @@ impl Future for LocalSet {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let process = self.scene.shared.process;
+        process.require("cannot run the tasks of a `LocalSet`");
         // Before the work, so that a wake during it is not lost.
         self.scene.shared.wait(cx.waker());
         if self.polled(|| self.tick()) {
@@ -204,6 +209,8 @@ impl<F: Future> Future for RunUntil<'_, F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         this.set.polled(|| {
+            let process = this.set.scene.shared.process;
+            process.require("cannot run the tasks of a `LocalSet`");
             this.set.scene.shared.wait(cx.waker());
             if let Poll::Ready(output) = this.future.poll(cx) {
                 return Poll::Ready(output);
@@ -224,7 +231,9 @@ impl Default for LocalSet {
 
 impl Drop for LocalSet {
     fn drop(&mut self) {
-        self.polled(|| self.scene.close());
+        if self.scene.shared.process.is_current() {
+            self.polled(|| self.scene.close());
+        }
     }
 }
 

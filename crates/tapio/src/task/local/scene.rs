@@ -85,6 +85,7 @@ where
     });
     match scene {
         Some(scene) => {
+            scene.shared.process.require("cannot spawn a local task");
             let handle = scene.spawn(future, name, at);
             scene.wake_unless_polled();
             handle

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
+use tapio_driver::Process;
 
 use super::scene;
 use crate::cell::{Notified, OwnedTasks, Schedule, TaskRef};
@@ -18,6 +19,8 @@ use crate::runtime::Handle;
 
 /// The scheduler of a set's tasks.
 pub(super) struct LocalShared {
+    /// In which it was made; its tasks stay there.
+    pub(super) process: Process,
     /// All tasks that have not ended.
     pub(super) owned: OwnedTasks,
     inbox: Mutex<Inbox>,
@@ -39,6 +42,7 @@ struct Inbox {
 impl LocalShared {
     pub(super) fn new() -> LocalShared {
         LocalShared {
+            process: Process::current(),
             owned: OwnedTasks::new(1),
             inbox: Mutex::default(),
             ends_on_panic: AtomicBool::new(false),
@@ -86,6 +90,9 @@ impl LocalShared {
     }
 
     fn deliver(&self, task: Notified) {
+        if !self.process.is_current() {
+            return drop(task);
+        }
         let mut inbox = self.inbox.lock();
         if inbox.is_closed {
             drop(inbox);
@@ -127,7 +134,14 @@ impl Schedule for Arc<LocalShared> {
     }
 
     fn release(&self, task: &TaskRef) -> Option<TaskRef> {
+        if !self.process.is_current() {
+            return None;
+        }
         self.owned.remove(task)
+    }
+
+    fn is_inherited(&self) -> bool {
+        !self.process.is_current()
     }
 
     /// On the set's thread, as every poll is.
