@@ -10,12 +10,12 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use rustix::event::{Timespec, epoll};
 use slab::Slab;
 
 use crate::contract::Limit;
 use crate::error::{named, shut_down_error};
+use crate::lock::Mutex;
 use crate::ready::Ready;
 use crate::source::Source;
 use crate::wakes::Wakes;

@@ -12,6 +12,7 @@ mod driver;
 mod epoll;
 mod error;
 mod fork;
+pub mod lock;
 mod operations;
 mod options;
 mod ready;

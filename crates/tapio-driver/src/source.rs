@@ -18,12 +18,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use slab::Slab;
 
 use crate::contract::Remote;
 use crate::fork::Process;
+use crate::lock::Mutex;
 use crate::ready::{Interest, Ready};
 use crate::wakes::Wakes;
 

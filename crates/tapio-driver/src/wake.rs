@@ -5,10 +5,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::error::named;
+use crate::lock::Mutex;
 
 const AWAKE: u8 = 0;
 const PARKED: u8 = 1;

@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::thread::JoinHandle;
 
-use parking_lot::Mutex;
+use tapio_driver::lock::Mutex;
 use tokio::runtime::{Builder, EnterGuard, Handle};
 use tokio::sync::oneshot;
 

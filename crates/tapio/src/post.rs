@@ -12,7 +12,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use tapio_driver::lock::Mutex;
 
 /// What a thread runs, as one word: nothing, code that is no task's, or the
 /// task that was spawned at a place.

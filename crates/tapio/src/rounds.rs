@@ -8,8 +8,8 @@
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use tapio_driver::PerProcess;
+use tapio_driver::lock::{Condvar, Mutex};
 
 /// Looks at one part of the runtime, and says when to look again; `None` when
 /// there is nothing to look at until the next call. Runs on the guard's

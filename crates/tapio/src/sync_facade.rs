@@ -6,7 +6,7 @@ mod real {
     pub(crate) use std::cell::UnsafeCell;
     pub(crate) use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
-    pub(crate) use parking_lot::Mutex;
+    pub(crate) use tapio_driver::lock::Mutex;
 }
 
 #[cfg(tapio_model)]
@@ -85,7 +85,7 @@ mod watched {
         }
     }
 
-    /// Loom's, as `parking_lot` has it: without poison.
+    /// Loom's, without poison.
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {

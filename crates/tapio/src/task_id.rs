@@ -6,8 +6,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use tapio_driver::PerProcess;
+use tapio_driver::lock::Mutex;
 
 use crate::context;
 

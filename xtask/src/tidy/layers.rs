@@ -197,12 +197,16 @@ const TAPIO_MODULES: &[Row] = &[
 const DRIVER_MODULES: &[Row] = &[
     ("error", &[]),
     ("fork", &[]),
+    ("lock", &[]),
     ("wakes", &[]),
     ("ready", &[]),
-    ("wake", &["error"]),
+    ("wake", &["error", "lock"]),
     ("contract", &["ready", "source", "wakes"]),
-    ("source", &["contract", "fork", "ready", "wakes"]),
-    ("epoll", &["contract", "error", "ready", "source", "wakes"]),
+    ("source", &["contract", "fork", "lock", "ready", "wakes"]),
+    (
+        "epoll",
+        &["contract", "error", "lock", "ready", "source", "wakes"],
+    ),
     (
         "driver",
         &[

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use slab::Slab;
+use tapio_driver::lock::{Condvar, Mutex};
 use tapio_driver::{Inherited, Process};
 
 use crate::cell::Notified;

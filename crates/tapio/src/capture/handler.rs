@@ -17,8 +17,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tapio_driver::PerProcess;
+use tapio_driver::lock::Mutex;
 
 use super::exchange::Exchange;
 use super::no_stack::NoStack;

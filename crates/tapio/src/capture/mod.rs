@@ -26,8 +26,8 @@ mod target;
 
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tapio_driver::PerProcess;
+use tapio_driver::lock::Mutex;
 
 pub(crate) use self::handler::install;
 pub(crate) use self::no_stack::NoStack;

@@ -27,7 +27,7 @@ struct SyncPayload {
     is_observed: bool,
     /// Where it was, if that is known.
     place: Option<String>,
-    payload: parking_lot::Mutex<Box<dyn Any + Send + 'static>>,
+    payload: tapio_driver::lock::Mutex<Box<dyn Any + Send + 'static>>,
 }
 
 impl JoinError {
@@ -46,7 +46,7 @@ impl JoinError {
                 is_observed,
                 message: report::message_of(&*payload),
                 place: report::take_panic_place(&*payload),
-                payload: parking_lot::Mutex::new(payload),
+                payload: tapio_driver::lock::Mutex::new(payload),
             })),
         }
     }

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::panic::Location;
 
-use parking_lot::Mutex;
 use slab::Slab;
+use tapio_driver::lock::Mutex;
 
 use super::raw::TaskRef;
 use crate::task_id::Id;

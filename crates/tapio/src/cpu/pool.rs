@@ -4,8 +4,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use tapio_driver::lock::Mutex;
 use tapio_driver::{Inherited, PerProcess, Process};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

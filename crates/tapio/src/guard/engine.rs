@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use tapio_driver::lock::Mutex;
 use tapio_driver::{PerProcess, Process};
 
 use super::advice;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread::Thread;
 
-use parking_lot::Mutex;
+use tapio_driver::lock::Mutex;
 use tapio_driver::{PerProcess, Process};
 
 use super::advice::{self, Gaze};

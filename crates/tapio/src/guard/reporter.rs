@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use tapio_driver::PerProcess;
+use tapio_driver::lock::{Condvar, Mutex};
 
 use crate::capture::{NoStack, RawStack};
 use crate::report::{Culprit, LimitHit, Report, Rescue, Stall, StallCause, StallEnded};

@@ -4,7 +4,7 @@
 
 use std::ffi::c_void;
 
-use parking_lot::Mutex;
+use tapio_driver::lock::Mutex;
 
 use super::Resolver;
 

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use tapio_driver::lock::RwLock;
 use tapio_driver::{PerProcess, write_error};
 
 use super::Report;

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
 use tapio_driver::PerProcess;
+use tapio_driver::lock::RwLock;
 
 type Site = &'static Location<'static>;
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use parking_lot::Mutex;
 use tapio_driver::Remote;
+use tapio_driver::lock::Mutex;
 
 use super::here;
 use super::shared::Shared;

@@ -1,6 +1,6 @@
 //! Where workers meet when the runtime stops.
 
-use parking_lot::{Condvar, Mutex};
+use tapio_driver::lock::{Condvar, Mutex};
 
 /// A barrier whose number of members may shrink: a seat whose worker could
 /// not be started is not waited for.

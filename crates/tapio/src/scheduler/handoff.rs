@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use tapio_driver::lock::{Condvar, Mutex};
 
 use super::here;
 use super::shared::{Flavor, Shared};

@@ -4,7 +4,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use tapio_driver::lock::Mutex;
 
 use super::shared::Shared;
 use super::slot::Slot;

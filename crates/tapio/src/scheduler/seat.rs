@@ -7,7 +7,7 @@ use std::time::Instant;
 use std::task::Waker;
 
 use crossbeam_queue::SegQueue;
-use parking_lot::Mutex;
+use tapio_driver::lock::Mutex;
 use tapio_driver::{Driver, Limit, Remote, Wakes};
 
 use super::inbox::Inbox;

@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use tapio_driver::lock::Mutex;
 use tapio_driver::{DriverKind, Options, Process, Refusal, Wakes};
 
 use super::gate::Gate;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
 use slab::Slab;
+use tapio_driver::lock::Mutex;
 
 use super::shared::{Flavor, Shared};
 

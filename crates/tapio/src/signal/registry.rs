@@ -18,10 +18,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::retry_on_intr;
 use tapio_driver::PerProcess;
+use tapio_driver::lock::Mutex;
 use tokio::sync::watch;
 
 use crate::threads;

@@ -1,7 +1,7 @@
 //! From what was copied to frames with names.
 
-use parking_lot::Mutex;
 use tapio_driver::PerProcess;
+use tapio_driver::lock::Mutex;
 
 use super::frame::{Frame, Origin, Stack};
 use super::raw::RawStack;

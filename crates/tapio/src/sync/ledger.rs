@@ -19,7 +19,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use tapio_driver::lock::Mutex;
 
 use super::actor::{Actor, Here};
 use crate::report::LockInfo;

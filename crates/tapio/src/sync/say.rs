@@ -6,8 +6,8 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tapio_driver::PerProcess;
+use tapio_driver::lock::Mutex;
 
 use super::ledger::Ledger;
 use crate::report::Report;

@@ -5,8 +5,8 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tapio_driver::PerProcess;
+use tapio_driver::lock::Mutex;
 
 use crate::report::LockInfo;
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tapio_driver::Wakes;
+use tapio_driver::lock::Mutex;
 
 use super::{Outcome, Refused, TimerKey, Wheel};
 

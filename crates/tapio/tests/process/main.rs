@@ -14,12 +14,14 @@
 //! - `stop`: a server that is gone is gone
 //! - `sites`: calls that a poll makes on other threads, by who asked for them
 //! - `storm`: tasks that block, again and again, and what must not suffer
+//! - `fork`: a child has no part in its parent's runtime
 //! - `advice`: what the guard makes of a whole program
 
 mod advice;
 mod capture;
 mod cpu;
 mod drops;
+mod fork;
 mod idle;
 mod leaks;
 mod log;

@@ -20,8 +20,8 @@ use std::task::Waker;
 use std::thread::Thread;
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use slab::Slab;
+use tapio_driver::lock::Mutex;
 use tapio_driver::{PerProcess, Process};
 
 use self::circle::Suspect;

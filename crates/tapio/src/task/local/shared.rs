@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
-use parking_lot::Mutex;
 use tapio_driver::Process;
+use tapio_driver::lock::Mutex;
 
 use super::scene;
 use crate::cell::{Notified, OwnedTasks, Schedule, TaskRef};

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
-use parking_lot::Mutex;
+use tapio_driver::lock::Mutex;
 
 /// The list, in the order of waking.
 #[derive(Default)]
