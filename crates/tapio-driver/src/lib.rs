@@ -5,7 +5,8 @@
 //! keeps the promise with one `epoll` (`epoll`) and an alarm (`wake`).
 //! `operations` finds out whether the kernel offers `io_uring` for what is an
 //! operation by nature, `options` says whether it may be used. This crate knows
-//! nothing of tasks: it collects wakers.
+//! nothing of tasks: it collects wakers. `fork` and `lock` serve the crates above
+//! as well: which process this is, and locks that a child may inherit.
 
 mod contract;
 mod driver;

@@ -23,6 +23,31 @@ const LONG: Duration = Duration::from_secs(5);
 /// which what is waited for was spawned
 /// ([`Report::Shutdown`](crate::guard::Report::Shutdown)).
 ///
+/// # After `fork`
+/// A child has its parent's memory, but of its threads only the one that forked.
+/// So a runtime belongs to the process that built it:
+///
+/// - A child may build a runtime of its own, wherever its parent forked: also in
+///   the middle of a task. The guard, signals and the pools are started anew for
+///   it. Functions given to [`on_report`](crate::guard::on_report) stay.
+/// - With an inherited runtime `spawn`, `spawn_blocking`, `block_on`, `enter`
+///   and timers panic, and sockets that would have to wait give an error; each
+///   says that the runtime is the parent's. A
+///   [`JoinHandle`](crate::task::JoinHandle) gives a `JoinError` that is
+///   cancelled.
+/// - To drop what is inherited is harmless. A socket is closed in the child and
+///   goes on in the parent; a runtime or a `LocalSet` is let go of, while its
+///   tasks, and the child's copies of their sockets, stay until the child ends
+///   or calls `exec`.
+/// - A child must not return into its parent's tasks. `block_on` panics there;
+///   the thread of a worker, of a blocking call or of [`cpu`](crate::cpu)
+///   aborts the child with words. The future of `block_on` itself may return.
+/// - What other threads of the parent may have locked at that moment is locked
+///   in the child for ever: locks, channels and sets of tasks that the child
+///   goes on using should be the forking thread's alone.
+///
+/// A child by a bare `clone`, without the C library's `fork`, is not noticed.
+///
 /// # Examples
 /// ```
 /// let runtime = tapio::runtime::Runtime::new()?;
