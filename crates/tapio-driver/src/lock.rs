@@ -11,6 +11,7 @@
 #![expect(unsafe_code, reason = "a guard is given up and taken back in place")]
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::{self, PoisonError, TryLockError, WaitTimeoutResult};
 use std::time::{Duration, Instant};
@@ -160,7 +161,7 @@ fn in_place<'a, T, R>(
         let taken = ptr::read(guard);
         let abort = Abort;
         let (given_back, outcome) = f(taken);
-        std::mem::forget(abort);
+        let _calm = ManuallyDrop::new(abort);
         ptr::write(guard, given_back);
         outcome
     }

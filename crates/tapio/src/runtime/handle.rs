@@ -11,6 +11,7 @@ use std::sync::{Arc, MutexGuard};
 
 use tapio_driver::Inherited;
 
+use super::try_current::{Missing, TORN_DOWN, TryCurrentError};
 use super::{RuntimeFlavor, RuntimeMetrics};
 use crate::blocking;
 use crate::cell::{JoinHandle, Named, new_blocking_task};
@@ -19,9 +20,6 @@ use crate::scheduler::{self, Flavor, Shared, UntilPanic};
 use crate::task_id::Id;
 use crate::thread_parker::ThreadParker;
 use crate::wheel::Wheel;
-
-const NO_RUNTIME: &str = "there is no reactor running, must be called from the context of a Tokio 1.x runtime (here: of a tapio runtime)";
-const TORN_DOWN: &str = "The Tokio context thread-local variable has been destroyed.";
 
 thread_local! {
     /// The runtime that this thread entered last.
@@ -41,17 +39,6 @@ struct Current {
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
-}
-
-/// No runtime was entered on this thread.
-pub struct TryCurrentError(Missing);
-
-#[derive(Clone, Copy)]
-enum Missing {
-    Context,
-    /// The one that was entered is the parent's.
-    Inherited,
-    TornDown,
 }
 
 /// Leaves the runtime again when dropped.
@@ -422,45 +409,6 @@ impl Drop for Leave {
         }
     }
 }
-
-impl TryCurrentError {
-    /// Whether no runtime was entered.
-    #[must_use]
-    pub fn is_missing_context(&self) -> bool {
-        !self.is_thread_local_destroyed()
-    }
-
-    /// Whether the thread is being torn down.
-    #[must_use]
-    pub fn is_thread_local_destroyed(&self) -> bool {
-        matches!(self.0, Missing::TornDown)
-    }
-}
-
-impl fmt::Display for TryCurrentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Missing::Context => f.write_str(NO_RUNTIME),
-            Missing::Inherited => Inherited("no runtime was entered in this process").fmt(f),
-            Missing::TornDown => f.write_str(TORN_DOWN),
-        }
-    }
-}
-
-impl fmt::Debug for TryCurrentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.is_thread_local_destroyed() {
-            "ThreadLocalDestroyed"
-        } else {
-            "NoContext"
-        };
-        f.debug_struct("TryCurrentError")
-            .field("kind", &kind)
-            .finish()
-    }
-}
-
-impl std::error::Error for TryCurrentError {}
 
 impl fmt::Debug for EnterGuard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,15 +6,17 @@ mod id;
 mod metrics;
 #[expect(clippy::module_inception, reason = "the type that the module is about")]
 mod runtime;
+mod try_current;
 mod unhandled_panic;
 
 pub use tapio_driver::DriverKind;
 
 pub use self::builder::Builder;
-pub use self::handle::{EnterGuard, Handle, TryCurrentError};
+pub use self::handle::{EnterGuard, Handle};
 pub use self::id::Id;
 pub use self::metrics::RuntimeMetrics;
 pub use self::runtime::Runtime;
+pub use self::try_current::TryCurrentError;
 pub use self::unhandled_panic::UnhandledPanic;
 
 /// How a runtime runs its tasks.

@@ -1,6 +1,7 @@
 //! A `current_thread` runtime: whoever blocks on it is its worker.
 
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -163,7 +164,7 @@ impl Drop for Driving {
         if self.worker.as_ref().is_some_and(is_inherited) {
             // The future, which forked, has ended or panicked in the child.
             drop(self.watched.take());
-            std::mem::forget(self.worker.take());
+            let _left = ManuallyDrop::new(self.worker.take());
             return;
         }
         if let Some(worker) = &self.worker {

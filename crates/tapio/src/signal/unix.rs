@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::io;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -211,7 +211,8 @@ impl Drop for Signal {
     fn drop(&mut self) {
         if !self.process.is_current() {
             // The channel is the parent's: it may be locked for ever.
-            mem::forget(mem::replace(&mut self.next, Box::pin(pending())));
+            let next = mem::replace(&mut self.next, Box::pin(pending()));
+            let _left = ManuallyDrop::new(next);
         }
     }
 }
