@@ -64,7 +64,6 @@ impl Driver for EpollDriver {
     }
 
     fn park(&mut self, limit: Limit, wakes: &mut Wakes) -> io::Result<()> {
-        self.remote.process.check("cannot wait for sockets")?;
         let limit = match limit {
             Limit::NoWait => Limit::NoWait,
             _ if !self.remote.wake.begin_park() => Limit::NoWait,

@@ -18,19 +18,18 @@ pub(crate) type Look = fn(now: Instant) -> Option<Instant>;
 
 static LOOKS: PerProcess<Mutex<Vec<Look>>> = PerProcess::new(|_| Mutex::default());
 static BELL: PerProcess<Bell> = PerProcess::new(|_| Bell {
-    is_asleep: AtomicBool::new(false),
-    was_called: AtomicBool::new(false),
     has_rung: Mutex::new(false),
     rung: Condvar::new(),
 });
+/// Whether the guard sleeps, or is about to. In a child by `fork` it may be
+/// that of the parent still, and a call that rings for nobody is no harm.
+static IS_ASLEEP: AtomicBool = AtomicBool::new(false);
+/// Whether somebody called since the guard last tried to sleep: who has called
+/// may not have begun yet what it called for.
+static WAS_CALLED: AtomicBool = AtomicBool::new(false);
 
 /// What the guard sleeps by.
 struct Bell {
-    /// Whether the guard sleeps, or is about to.
-    is_asleep: AtomicBool,
-    /// Whether somebody called since the guard last tried to sleep: who has
-    /// called may not have begun yet what it called for.
-    was_called: AtomicBool,
     has_rung: Mutex<bool>,
     rung: Condvar,
 }
@@ -52,10 +51,9 @@ pub(crate) fn join(look: Look) {
 pub(crate) fn call() {
     // Pairs with the fence in `sleep`: either we see that it sleeps, or it
     // sees this store, and all that we did before, when it tries to.
-    let bell = BELL.get();
-    bell.was_called.store(true, Ordering::Relaxed);
+    WAS_CALLED.store(true, Ordering::Relaxed);
     fence(Ordering::SeqCst);
-    if bell.is_asleep.load(Ordering::Relaxed) {
+    if IS_ASLEEP.load(Ordering::Relaxed) {
         ring();
     }
 }
@@ -79,11 +77,11 @@ pub(crate) fn walk(now: Instant) -> Option<Instant> {
 /// The guard sleeps until `until` or a call. `last_look` is made once callers
 /// can see that it sleeps; it keeps the guard awake by answering true.
 pub(crate) fn sleep(until: Option<Instant>, last_look: impl FnOnce() -> bool) {
-    BELL.is_asleep.store(true, Ordering::Relaxed);
+    IS_ASLEEP.store(true, Ordering::Relaxed);
     // Pairs with the fence in `call`.
     fence(Ordering::SeqCst);
     // Relaxed: ordered by the fences.
-    if !BELL.was_called.swap(false, Ordering::Relaxed) && !last_look() {
+    if !WAS_CALLED.swap(false, Ordering::Relaxed) && !last_look() {
         let mut has_rung = BELL.has_rung.lock();
         while !*has_rung {
             match until {
@@ -96,7 +94,7 @@ pub(crate) fn sleep(until: Option<Instant>, last_look: impl FnOnce() -> bool) {
             }
         }
     }
-    BELL.is_asleep.store(false, Ordering::Relaxed);
+    IS_ASLEEP.store(false, Ordering::Relaxed);
     *BELL.has_rung.lock() = false;
 }
 

@@ -9,8 +9,6 @@ use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::sync::{Arc, MutexGuard};
 
-use tapio_driver::Inherited;
-
 use super::try_current::{Missing, TORN_DOWN, TryCurrentError};
 use super::{RuntimeFlavor, RuntimeMetrics};
 use crate::blocking;
@@ -323,17 +321,15 @@ impl Handle {
         self.shared.home_seat()
     }
 
-    /// Calls `f` with a seat's wheel. In a child of the runtime's process
-    /// nobody turns it, and it may be locked for ever.
-    pub(crate) fn with_wheel<R>(
-        &self,
-        seat: u32,
-        f: impl FnOnce(&mut Wheel) -> R,
-    ) -> Result<R, Inherited> {
-        if !self.shared.process.is_current() {
-            return Err(Inherited("cannot use a timer"));
-        }
-        Ok(self.shared.with_wheel(seat, f))
+    pub(crate) fn with_wheel<R>(&self, seat: u32, f: impl FnOnce(&mut Wheel) -> R) -> R {
+        self.shared.with_wheel(seat, f)
+    }
+
+    /// Whether the runtime is the parent's, and this a child by `fork`: nobody
+    /// turns its wheels, which may be locked for ever.
+    #[inline]
+    pub(crate) fn is_inherited(&self) -> bool {
+        !self.shared.process.is_current()
     }
 
     pub(crate) fn is_time_enabled(&self) -> bool {

@@ -67,8 +67,8 @@ impl Timer {
         match &self.state {
             State::Idle => false,
             State::Registered { seat, key } => {
-                let has_fired = self.handle.with_wheel(*seat, |wheel| wheel.has_fired(key));
-                has_fired.unwrap_or(false)
+                self.require_own();
+                self.handle.with_wheel(*seat, |wheel| wheel.has_fired(key))
             }
             State::Elapsed => true,
         }
@@ -83,14 +83,14 @@ impl Timer {
     }
 
     fn poll_deadline(&mut self, waker: &Waker) -> Poll<()> {
+        self.require_own();
         loop {
             match mem::replace(&mut self.state, State::Idle) {
                 State::Idle => return self.register(waker.clone()),
                 State::Registered { seat, key } => {
                     let outcome = self
                         .handle
-                        .with_wheel(seat, |wheel| wheel.check(key, waker))
-                        .unwrap_or_else(|why| refuse(why));
+                        .with_wheel(seat, |wheel| wheel.check(key, waker));
                     match outcome {
                         Outcome::Waiting(key) => {
                             self.state = State::Registered { seat, key };
@@ -136,7 +136,6 @@ impl Timer {
         match self
             .handle
             .with_wheel(seat, |wheel| wheel.insert(deadline, Some(waker)))
-            .unwrap_or_else(|why| refuse(why))
         {
             Ok(key) => {
                 self.state = State::Registered { seat, key };
@@ -157,6 +156,7 @@ impl Timer {
     /// Gives the timer another deadline and starts it. Whoever waits for it
     /// is woken at the new deadline without polling again.
     pub(super) fn reset(&mut self, deadline: Instant) {
+        self.require_own();
         self.deadline = deadline;
         match mem::replace(&mut self.state, State::Idle) {
             State::Registered { seat, key } => {
@@ -164,7 +164,6 @@ impl Timer {
                 match self
                     .handle
                     .with_wheel(seat, |wheel| wheel.reset(key, deadline))
-                    .unwrap_or_else(|why| refuse(why))
                 {
                     Ok(key) => self.state = State::Registered { seat, key },
                     Err(Refused::Due(waker)) => {
@@ -183,11 +182,11 @@ impl Timer {
 
     /// Takes a place with nobody to wake, for `is_elapsed` and the next poll.
     fn start(&mut self) {
+        self.require_own();
         let (seat, deadline) = (self.handle.timer_seat(), self.deadline.into_std());
         match self
             .handle
             .with_wheel(seat, |wheel| wheel.insert(deadline, None))
-            .unwrap_or_else(|why| refuse(why))
         {
             Ok(key) => self.state = State::Registered { seat, key },
             Err(Refused::Due(_)) => self.state = State::Elapsed,
@@ -212,13 +211,23 @@ impl Timer {
         drop(self.leave());
     }
 
+    /// Refuses a child by `fork` its parent's timers.
+    #[inline]
+    fn require_own(&self) {
+        if self.handle.is_inherited() {
+            refuse();
+        }
+    }
+
     /// Leaves the wheel.
     #[inline]
     fn leave(&mut self) -> Option<Waker> {
         match mem::replace(&mut self.state, State::Idle) {
             State::Registered { seat, key } => {
-                let left = self.handle.with_wheel(seat, |wheel| wheel.remove(key));
-                left.ok().flatten()
+                if self.handle.is_inherited() {
+                    return None;
+                }
+                self.handle.with_wheel(seat, |wheel| wheel.remove(key))
             }
             State::Idle | State::Elapsed => None,
         }
@@ -234,8 +243,8 @@ impl Drop for Timer {
 
 #[cold]
 #[inline(never)]
-fn refuse(why: Inherited) -> ! {
-    panic!("{why}")
+fn refuse() -> ! {
+    panic!("{}", Inherited("cannot use a timer"))
 }
 
 #[cold]
