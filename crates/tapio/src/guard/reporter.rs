@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::capture::{NoStack, RawStack};
 use crate::report::{Culprit, LimitHit, Report, Rescue, Stall, StallCause, StallEnded};
-use crate::threads;
+use crate::{stack, threads};
 
 /// The same stack is reported once in so long; what came meanwhile is counted
 /// and said in one line.
@@ -25,6 +25,10 @@ const GROUPS_MAX: usize = 256;
 /// What waits to be said at most; more is counted.
 const QUEUE_MAX: usize = 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// After so long without a stack, what was read for the last ones is let go.
+/// To read it again takes some ten milliseconds of a thread that nobody waits
+/// for.
+const REMEMBER: Duration = Duration::from_secs(5);
 /// How long the end of the last runtime waits for its last words.
 const FINISH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -167,10 +171,15 @@ fn run() {
         REPORTER.changed.wait_for(&mut state, KEEP_ALIVE);
         drop(state);
         groups.settle(false);
+        if quiet_since.elapsed() >= REMEMBER {
+            stack::forget();
+        }
         state = REPORTER.state.lock();
     }
     state.is_running = false;
     REPORTER.changed.notify_all();
+    drop(state);
+    stack::forget();
 }
 
 /// What stalls have in common that are reported as one: their runtime and

@@ -1,124 +1,172 @@
 //! What the function at an address is called, and where it is written.
 //!
-//! By the resolver of the crate `backtrace`, the one that panics use: it knows
-//! inlined functions, separate and compressed debug information, and both ways
-//! to mangle a name. `addr2line` by itself leaves finding the files to us.
+//! By the program's own line tables and symbols, read as far as an address
+//! needs them (`lines`, `functions`) and let go with the stack. Debug
+//! information that is compressed, split or in another file is left to the
+//! crate `backtrace`, which reads all that there is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
 
 use super::frame::{Frame, Origin};
-use super::functions::Functions;
+use super::functions::{Function, demangled, functions};
+use super::image::{Image, MappedFile};
+use super::lines::{DebugInfo, Place};
 use super::modules::Module;
 use super::origin::origin;
 
 /// Addresses that are remembered; with more, all are forgotten.
 const REMEMBERED_MAX: usize = 4096;
+/// The program's file, also when another has come to its path.
+const PROGRAM: &str = "/proc/self/exe";
 
 /// Names addresses, and remembers them.
 pub(super) struct Symbols {
     known: HashMap<u64, Arc<[Frame]>>,
-    /// By file; none for one that has no symbol table.
-    functions: HashMap<PathBuf, Option<Functions>>,
     program: Option<PathBuf>,
+}
+
+/// What there is to know of one address.
+#[derive(Default)]
+struct Found {
+    places: Vec<Place>,
+    function: Option<Function>,
 }
 
 impl Symbols {
     pub(super) fn new() -> Symbols {
         Symbols {
             known: HashMap::new(),
-            functions: HashMap::new(),
-            program: std::fs::read_link("/proc/self/exe").ok(),
+            program: std::fs::read_link(PROGRAM).ok(),
         }
     }
 
     /// What is in memory has changed.
     pub(super) fn forget(&mut self) {
         self.known.clear();
-        self.functions.clear();
-        backtrace::clear_symbol_cache();
     }
 
     pub(super) fn is_program(&self, path: &Path) -> bool {
         self.program.as_deref() == Some(path)
     }
 
-    /// The functions at an address: the one that it is in, after those that
-    /// are inlined there.
-    pub(super) fn at(&mut self, address: u64, module: Option<&Module>) -> Arc<[Frame]> {
-        if let Some(frames) = self.known.get(&address) {
-            return Arc::clone(frames);
-        }
-        if self.known.len() >= REMEMBERED_MAX {
+    /// For each of these addresses the functions there: the one that it is
+    /// in, after those that are inlined.
+    pub(super) fn at(&mut self, addresses: &[(u64, Option<&Module>)]) -> Vec<Arc<[Frame]>> {
+        if self.known.len() + addresses.len() > REMEMBERED_MAX {
             self.known.clear();
         }
-        let frames: Arc<[Frame]> = self.resolve(address, module).into();
-        self.known.insert(address, Arc::clone(&frames));
-        frames
+        // All that are in one file at once, so that each is opened once.
+        let mut unknown: BTreeMap<u64, (Option<&Module>, Vec<u64>)> = BTreeMap::new();
+        for (address, module) in addresses {
+            if !self.known.contains_key(address) {
+                let start = module.map_or(0, |module| module.range.start);
+                let (_, file) = unknown.entry(start).or_insert((*module, Vec::new()));
+                file.push(*address);
+            }
+        }
+        for (module, mut unknown) in unknown.into_values() {
+            unknown.sort_unstable();
+            unknown.dedup();
+            let found = match module {
+                Some(module) => self.find(module, &unknown),
+                None => unknown.iter().map(|_| Found::default()).collect(),
+            };
+            for (address, found) in unknown.into_iter().zip(found) {
+                let frames = self.frames(address, module, found).into();
+                self.known.insert(address, frames);
+            }
+        }
+        let known = |(address, _): &(u64, _)| self.known.get(address).cloned().unwrap_or_default();
+        addresses.iter().map(known).collect()
     }
 
-    fn resolve(&mut self, address: u64, module: Option<&Module>) -> Vec<Frame> {
+    /// What the file of a module says of addresses in it.
+    fn find(&self, module: &Module, addresses: &[u64]) -> Vec<Found> {
+        let path = match self.is_program(&module.path) {
+            true => Path::new(PROGRAM),
+            false => &module.path,
+        };
+        let file = MappedFile::open(path);
+        let image = file.as_ref().and_then(|file| Image::parse(file.bytes()));
+        // Addresses as the file has them, and still in order: a module is in
+        // one piece.
+        let within = |address: &u64| address.wrapping_sub(module.bias);
+        let in_file: Vec<u64> = addresses.iter().map(within).collect();
+        let functions = image.as_ref().map(|image| functions(image, &in_file));
+        let functions = functions.unwrap_or_else(|| vec![None; addresses.len()]);
+        let own = image.as_ref().and_then(DebugInfo::of);
+        let places = match own {
+            Some(mut own) => own.places(&in_file),
+            None => places_elsewhere(addresses),
+        };
+        let both = places.into_iter().zip(functions);
+        both.map(|(places, function)| Found { places, function })
+            .collect()
+    }
+
+    fn frames(&self, address: u64, module: Option<&Module>, found: Found) -> Vec<Frame> {
         let is_program = module.is_some_and(|module| self.is_program(&module.path));
-        let unknown = Frame {
-            function: None,
-            file: None,
-            line: None,
+        let start = found.function.as_ref().zip(module);
+        let start = start.map(|(function, module)| module.bias.wrapping_add(function.start));
+        let mut places = found.places;
+        if places.is_empty() {
+            places.push(Place::default());
+        }
+        let frame = |place: Place| Frame {
+            function: place.function.and_then(|name| readable(&name)),
+            file: place.file,
+            line: place.line,
             origin: Origin::System,
             address,
-            start: address,
+            start: start.unwrap_or(address),
             offset: offset(address, module),
             is_innermost: false,
         };
-        let mut frames = Vec::new();
-        // It takes what it is given for a return address, one too far.
-        let after = ptr::without_provenance_mut(address as usize + 1);
-        backtrace::resolve(after, |symbol| {
-            let function = symbol
-                .name()
-                .and_then(|name| readable(&format!("{name:#}")));
-            let file = symbol.filename().map(Path::to_path_buf);
-            frames.push(Frame {
-                function,
-                file,
-                line: symbol.lineno(),
-                ..unknown.clone()
-            });
-        });
-        if frames.is_empty() {
-            frames.push(unknown);
-        }
-        if let Some((start, name)) = self.function(address, module) {
-            frames.iter_mut().for_each(|frame| frame.start = start);
-            // All but the outermost are inlined into it.
-            if let (Some(frame), Some(name)) = (frames.last_mut(), name)
-                && frame
-                    .function
-                    .as_ref()
-                    .is_none_or(|known| !known.contains("::"))
-            {
-                frame.function = Some(name);
-            }
+        let mut frames: Vec<Frame> = places.into_iter().map(frame).collect();
+        let name = found.function.and_then(|function| function.name);
+        // All but the outermost are inlined into it.
+        if let (Some(frame), Some(name)) = (frames.last_mut(), name)
+            && let Some(name) = readable(&name)
+            && !frame.is_named_in_full()
+        {
+            frame.function = Some(name);
         }
         for frame in &mut frames {
             frame.origin = origin(frame.file.as_deref(), frame.function.as_deref(), is_program);
         }
         frames
     }
+}
 
-    /// Where the function around an address begins, and its name in full.
-    fn function(&mut self, address: u64, module: Option<&Module>) -> Option<(u64, Option<String>)> {
-        let module = module?;
-        let functions = self
-            .functions
-            .entry(module.path.clone())
-            .or_insert_with(|| Functions::read(&module.path))
-            .as_ref()?;
-        let function = functions.at(address.wrapping_sub(module.bias))?;
-        let name = functions.name(function).and_then(|name| readable(&name));
-        Some((module.bias.wrapping_add(function.start), name))
+impl Frame {
+    /// Whether more than the last part of its name is known.
+    fn is_named_in_full(&self) -> bool {
+        let name = self.function.as_deref().unwrap_or_default();
+        name.contains("::")
     }
+}
+
+/// What the crate `backtrace` finds, wherever a distribution puts it.
+fn places_elsewhere(addresses: &[u64]) -> Vec<Vec<Place>> {
+    let places = addresses.iter().map(|address| {
+        let mut places = Vec::new();
+        // It takes what it is given for a return address, one too far.
+        let after = ptr::without_provenance_mut(*address as usize + 1);
+        backtrace::resolve(after, |symbol| {
+            places.push(Place {
+                function: symbol.name().map(|name| demangled(name.as_bytes())),
+                file: symbol.filename().map(Path::to_path_buf),
+                line: symbol.lineno(),
+            });
+        });
+        places
+    });
+    let places = places.collect();
+    backtrace::clear_symbol_cache();
+    places
 }
 
 fn offset(address: u64, module: Option<&Module>) -> String {
@@ -162,8 +210,8 @@ mod tests {
         let modules = modules(&mappings());
         let module = modules.iter().find(|module| module.range.contains(&start));
         let mut symbols = Symbols::new();
-        for address in [start, start + 1, start + 8] {
-            let frames = symbols.at(address, module);
+        let addresses = [start, start + 1, start + 8].map(|address| (address, module));
+        for frames in symbols.at(&addresses) {
             assert!(frames.iter().all(|frame| frame.start == start));
             let outermost = frames.last().and_then(|frame| frame.function.as_deref());
             assert_eq!(outermost, Some("tapio::stack::modules::mappings"));
