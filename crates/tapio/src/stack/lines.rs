@@ -6,6 +6,7 @@
 //! made to answer many questions reads something of every unit first, which in
 //! a program of ten thousand functions takes tens of megabytes.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -19,6 +20,9 @@ use super::image::Image;
 type Slice<'a> = EndianSlice<'a, NativeEndian>;
 type Unit<'a> = gimli::Unit<Slice<'a>>;
 type Value<'a> = AttributeValue<Slice<'a>>;
+
+/// The index of an address, and a unit that claims it.
+type Found = (usize, DebugInfoOffset);
 
 /// A name may be said elsewhere, and there again elsewhere.
 const REFERENCES_MAX: usize = 16;
@@ -54,65 +58,71 @@ impl<'a> DebugInfo<'a> {
 
     /// For each of these addresses, which are in order, the functions there:
     /// the one that it is in, after those that are inlined. None for one that
-    /// nothing is known of.
-    pub(super) fn places(&mut self, addresses: &[u64]) -> Vec<Vec<Place>> {
+    /// nothing is known of. `is_worth_more` says of which it is worth to look
+    /// at every unit, if the index does not know them: some compilers make no
+    /// index.
+    pub(super) fn places(
+        &mut self,
+        addresses: &[u64],
+        is_worth_more: impl Fn(usize) -> bool,
+    ) -> Vec<Vec<Place>> {
         let mut places = vec![Vec::new(); addresses.len()];
-        let mut candidates = self.units_by_index(addresses);
-        for is_all_read in [false, true] {
-            for (index, unit) in candidates {
-                if places[index].is_empty() {
-                    let found = self.places_in(unit, addresses[index]);
-                    places[index] = found.unwrap_or_default();
-                }
-            }
-            if is_all_read || places.iter().all(|places| !places.is_empty()) {
-                break;
-            }
-            // Some compilers make no index.
-            let is_missing = |index: &usize| places[*index].is_empty();
-            candidates = self.units_by_themselves(addresses, is_missing);
+        let (indexed, found) = self.units_by_index(addresses);
+        self.look_in(found, addresses, &mut places);
+        let mut rest = places.iter().enumerate();
+        let is_indexed = !indexed.is_empty();
+        let is_wanted = |index| !is_indexed || is_worth_more(index);
+        if rest.any(|(index, places)| places.is_empty() && is_wanted(index)) {
+            let found = self.units_by_themselves(addresses, &indexed);
+            self.look_in(found, addresses, &mut places);
         }
         places
     }
 
-    /// The units that these addresses are in, by the index of addresses.
-    fn units_by_index(&self, addresses: &[u64]) -> Vec<(usize, DebugInfoOffset)> {
-        let mut found = Vec::new();
-        let mut headers = self.dwarf.debug_aranges.headers();
-        while let Ok(Some(header)) = headers.next() {
-            let mut entries = header.entries();
-            while let Ok(Some(entry)) = entries.next() {
-                let range = entry.range();
-                let here = within(addresses, range);
-                found.extend(here.map(|index| (index, header.debug_info_offset())));
+    fn look_in(&mut self, found: Vec<Found>, addresses: &[u64], places: &mut [Vec<Place>]) {
+        for (index, unit) in found {
+            // More than one unit may claim an address.
+            if places[index].is_empty() {
+                places[index] = self.places_in(unit, addresses[index]).unwrap_or_default();
             }
         }
-        found
     }
 
-    /// The same, by what each unit says of itself, for addresses of which
-    /// nothing is known yet.
+    /// The units in the index of addresses, and those that these are in.
+    fn units_by_index(&self, addresses: &[u64]) -> (HashSet<DebugInfoOffset>, Vec<Found>) {
+        let (mut indexed, mut found) = (HashSet::new(), Vec::new());
+        let mut headers = self.dwarf.debug_aranges.headers();
+        while let Ok(Some(header)) = headers.next() {
+            let unit = header.debug_info_offset();
+            indexed.insert(unit);
+            let mut entries = header.entries();
+            while let Ok(Some(entry)) = entries.next() {
+                found.extend(within(addresses, entry.range()).map(|index| (index, unit)));
+            }
+        }
+        (indexed, found)
+    }
+
+    /// The same, by what the units that are not in the index say themselves.
     fn units_by_themselves(
         &self,
         addresses: &[u64],
-        is_missing: impl Fn(&usize) -> bool,
-    ) -> Vec<(usize, DebugInfoOffset)> {
+        indexed: &HashSet<DebugInfoOffset>,
+    ) -> Vec<Found> {
         let mut found = Vec::new();
         let mut headers = self.dwarf.units();
         while let Ok(Some(header)) = headers.next() {
-            let Some(offset) = header.debug_info_offset() else {
+            let offset = header.debug_info_offset();
+            let Some(offset) = offset.filter(|offset| !indexed.contains(offset)) else {
                 continue;
             };
             // Read and forgotten again, one after the other.
-            let Ok(unit) = self.dwarf.unit(header) else {
-                continue;
-            };
-            let Ok(mut ranges) = self.dwarf.unit_ranges(&unit) else {
-                continue;
-            };
-            while let Ok(Some(range)) = ranges.next() {
-                let here = within(addresses, range).filter(&is_missing);
-                found.extend(here.map(|index| (index, offset)));
+            if let Ok(unit) = self.dwarf.unit(header)
+                && let Ok(mut ranges) = self.dwarf.unit_ranges(&unit)
+            {
+                while let Ok(Some(range)) = ranges.next() {
+                    found.extend(within(addresses, range).map(|index| (index, offset)));
+                }
             }
         }
         found
@@ -365,7 +375,7 @@ mod tests {
         let addresses: BTreeSet<u64> = addresses.chain([own - module.bias]).collect();
         let addresses: Vec<u64> = addresses.into_iter().collect();
         let mut known = 0;
-        for (address, places) in addresses.iter().zip(lines.places(&addresses)) {
+        for (address, places) in addresses.iter().zip(lines.places(&addresses, |_| true)) {
             let others = others(address + module.bias);
             if places.is_empty() {
                 assert!(others.iter().all(|other| other.file.is_none()), "{others:?}");

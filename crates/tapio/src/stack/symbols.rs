@@ -14,7 +14,7 @@ use super::frame::{Frame, Origin};
 use super::functions::{Function, demangled, functions};
 use super::image::{Image, MappedFile};
 use super::lines::{DebugInfo, Place};
-use super::modules::Module;
+use super::modules::{Module, VDSO};
 use super::origin::origin;
 
 /// Addresses that are remembered; with more, all are forgotten.
@@ -99,7 +99,11 @@ impl Symbols {
         let functions = functions.unwrap_or_else(|| vec![None; addresses.len()]);
         let own = image.as_ref().and_then(DebugInfo::of);
         let places = match own {
-            Some(mut own) => own.places(&in_file),
+            Some(mut own) => own.places(&in_file, |index| {
+                let name = functions[index].as_ref().and_then(|one| one.name.as_deref());
+                name.is_some_and(|name| !is_of_rust(name))
+            }),
+            None if is_of_system(&module.path) => vec![Vec::new(); addresses.len()],
             None => places_elsewhere(addresses),
         };
         let both = places.into_iter().zip(functions);
@@ -147,6 +151,19 @@ impl Frame {
         let name = self.function.as_deref().unwrap_or_default();
         name.contains("::")
     }
+}
+
+/// Whether a function is one that the Rust compiler has made, which puts all
+/// of them into its index of addresses but for those that have no lines.
+fn is_of_rust(name: &str) -> bool {
+    name.contains("::") || name.starts_with("__rust_")
+}
+
+/// Whether a library is one of the distribution's: where it keeps debug
+/// information of those, it is large and says nothing of the user's code.
+fn is_of_system(path: &Path) -> bool {
+    let folders = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
+    folders.iter().any(|folder| path.starts_with(folder)) || path.starts_with(VDSO)
 }
 
 /// What the crate `backtrace` finds, wherever a distribution puts it.

@@ -4,6 +4,7 @@
 //! - `rig`: runtimes to test, and what they are made to do
 //! - `refusal`: kernels, filters and limits that give no ring
 //! - `leaks`: runtimes that end in the middle of everything
+//! - `memory`: what a report costs
 //! - `drops`: futures that are dropped at any poll
 //! - `scene`: every kind of operation, in flight at once
 //! - `cpu`: the pool for computation, which is one for the process
@@ -19,6 +20,7 @@ mod cpu;
 mod drops;
 mod idle;
 mod leaks;
+mod memory;
 mod refusal;
 mod rig;
 mod scene;
