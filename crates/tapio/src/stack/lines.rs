@@ -10,9 +10,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use gimli::{
-    AttributeValue, DebugInfoOffset, EndianSlice, EntriesRaw, NativeEndian, UnitOffset,
-};
+use gimli::{AttributeValue, DebugInfoOffset, EndianSlice, EntriesRaw, NativeEndian, UnitOffset};
 
 use super::functions::demangled;
 use super::image::Image;
@@ -175,7 +173,10 @@ impl<'a> DebugInfo<'a> {
         let mut entries = unit.entries_raw(None)?;
         while !entries.is_empty() {
             let (offset, depth) = (entries.next_offset(), entries.next_depth());
-            if found.first().is_some_and(|(_, outermost)| depth <= *outermost) {
+            if found
+                .first()
+                .is_some_and(|(_, outermost)| depth <= *outermost)
+            {
                 break;
             }
             let Some(abbreviation) = entries.read_abbreviation()? else {
@@ -378,7 +379,10 @@ mod tests {
         for (address, places) in addresses.iter().zip(lines.places(&addresses, |_| true)) {
             let others = others(address + module.bias);
             if places.is_empty() {
-                assert!(others.iter().all(|other| other.file.is_none()), "{others:?}");
+                assert!(
+                    others.iter().all(|other| other.file.is_none()),
+                    "{others:?}"
+                );
                 continue;
             }
             known += 1;

@@ -7,7 +7,8 @@
 //! Reading order: `raw` is what was copied; `modules` finds the programs and
 //! libraries in memory and `unwind` the frames; `symbols` names them, from a file
 //! that `image` maps, by `lines`, and by `functions` where debug information is
-//! short; `origin` says whose they are; `text` prints them.
+//! short; `origin` says whose they are, by what `names` finds in a name; `text`
+//! prints them.
 
 pub(crate) mod memory;
 
@@ -16,6 +17,7 @@ mod functions;
 mod image;
 mod lines;
 mod modules;
+mod names;
 mod origin;
 mod raw;
 mod resolve;

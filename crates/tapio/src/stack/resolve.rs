@@ -43,7 +43,8 @@ impl Resolver {
             self.symbols.forget();
             unwound = self.unwinder.unwind(raw);
         }
-        let frames = self.name(&unwound);
+        let mut frames = self.name(&unwound);
+        self.symbols.find_dropped(&mut frames);
         let mut notes: Vec<String> = unwound
             .end
             .map(|why| format!("outer frames are missing: {why}"))

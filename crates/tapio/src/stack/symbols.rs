@@ -5,7 +5,7 @@
 //! information that is compressed, split or in another file is left to the
 //! crate `backtrace`, which reads all that there is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use super::functions::{Function, demangled, functions};
 use super::image::{Image, MappedFile};
 use super::lines::{DebugInfo, Place};
 use super::modules::{Module, VDSO};
-use super::origin::origin;
+use super::names::{dropped_type, plain};
+use super::origin::{dropped_origin, fetched_package, origin};
 
 /// Addresses that are remembered; with more, all are forgotten.
 const REMEMBERED_MAX: usize = 4096;
@@ -25,6 +26,8 @@ const PROGRAM: &str = "/proc/self/exe";
 /// Names addresses, and remembers them.
 pub(super) struct Symbols {
     known: HashMap<u64, Arc<[Frame]>>,
+    /// Crates that Cargo fetched, as far as any were on a stack.
+    fetched: HashSet<String>,
     program: Option<PathBuf>,
 }
 
@@ -39,6 +42,7 @@ impl Symbols {
     pub(super) fn new() -> Symbols {
         Symbols {
             known: HashMap::new(),
+            fetched: HashSet::new(),
             program: std::fs::read_link(PROGRAM).ok(),
         }
     }
@@ -83,6 +87,30 @@ impl Symbols {
         addresses.iter().map(known).collect()
     }
 
+    /// Has the innermost code of the user's be his type that is dropped, where
+    /// the compiler drops it without calling any code of his.
+    pub(super) fn find_dropped(&mut self, frames: &mut [Frame]) {
+        for frame in &*frames {
+            let path = frame.file.as_ref().map(|file| file.to_string_lossy());
+            let package = path.as_deref().and_then(fetched_package);
+            self.fetched
+                .extend(package.map(|name| name.replace('-', "_")));
+        }
+        let is_fetched = |name: &str| self.fetched.contains(name);
+        let inner = frames.iter_mut();
+        for frame in inner.take_while(|frame| frame.origin != Origin::User) {
+            let dropped = frame.function.as_deref().and_then(dropped_type);
+            if let Some(dropped) = dropped
+                && dropped_origin(dropped, is_fetched) == Origin::User
+            {
+                frame.origin = Origin::User;
+                // What there is says where `core` declares it.
+                (frame.file, frame.line) = (None, None);
+                break;
+            }
+        }
+    }
+
     /// What the file of a module says of addresses in it.
     fn find(&self, module: &Module, addresses: &[u64]) -> Vec<Found> {
         let path = match self.is_program(&module.path) {
@@ -100,7 +128,9 @@ impl Symbols {
         let own = image.as_ref().and_then(DebugInfo::of);
         let places = match own {
             Some(mut own) => own.places(&in_file, |index| {
-                let name = functions[index].as_ref().and_then(|one| one.name.as_deref());
+                let name = functions[index]
+                    .as_ref()
+                    .and_then(|one| one.name.as_deref());
                 name.is_some_and(|name| !is_of_rust(name))
             }),
             None if is_of_system(&module.path) => vec![Vec::new(); addresses.len()],
@@ -149,7 +179,7 @@ impl Frame {
     /// Whether more than the last part of its name is known.
     fn is_named_in_full(&self) -> bool {
         let name = self.function.as_deref().unwrap_or_default();
-        name.contains("::")
+        plain(name).contains("::")
     }
 }
 
@@ -204,7 +234,8 @@ fn offset(address: u64, module: Option<&Module>) -> String {
 /// for one of which only its own name is known: line tables alone do not say
 /// what an inlined function is part of.
 fn readable(name: &str) -> Option<String> {
-    let mut name = name;
+    let bare = plain(name);
+    let mut name = if bare.ends_with('}') { &bare } else { name };
     while let Some(opened) = name.strip_suffix('}') {
         let start = match opened.rfind("::{") {
             Some(start) => start,
@@ -244,6 +275,10 @@ mod tests {
             (
                 "<myapp::T as F>::call::{async_fn#1}",
                 "<myapp::T as F>::call",
+            ),
+            (
+                "myapp::handler::{async_block#0}<fn() -> A>",
+                "myapp::handler",
             ),
             ("myapp::f", "myapp::f"),
             ("main", "main"),
