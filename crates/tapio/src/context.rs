@@ -147,6 +147,12 @@ pub(crate) fn enter_blocked_on(at: &'static Location<'static>) -> RunGuard {
     enter(current_task(), Running::block_on(at))
 }
 
+/// Marks this thread as running a callback that was given at a place, for a
+/// task or for none.
+pub(crate) fn enter_callback(task: u64, given_at: &'static Location<'static>) -> RunGuard {
+    enter(task, Running::callback(given_at))
+}
+
 /// Marks this thread as running code that is no task's until the guard is
 /// dropped.
 pub(crate) fn enter_code(running: Running) -> RunGuard {

@@ -27,7 +27,10 @@ const CODES_MAX: u64 = 4;
 /// Set for the future of a `block_on`. A `Location` is aligned, so its
 /// address leaves this bit to us.
 const BLOCK_ON: u64 = 1 << COUNT_BITS;
-const _: () = assert!(align_of::<Location<'static>>() > 2);
+/// Set for a callback. So does this one.
+const CALLBACK: u64 = 2 << COUNT_BITS;
+const FLAGS: u64 = BLOCK_ON | CALLBACK;
+const _: () = assert!(align_of::<Location<'static>>() >= 4);
 
 impl Running {
     pub(crate) const NOTHING: Running = Running(0);
@@ -49,6 +52,11 @@ impl Running {
         Running(Running::task(at).0 | BLOCK_ON)
     }
 
+    /// A callback, by where it was given.
+    pub(crate) fn callback(at: &'static Location<'static>) -> Running {
+        Running(Running::task(at).0 | CALLBACK)
+    }
+
     /// As a number, to be kept beside others.
     #[inline]
     pub(crate) fn word(self) -> u64 {
@@ -59,9 +67,13 @@ impl Running {
         self.location().is_some() && self.0 & BLOCK_ON != 0
     }
 
-    /// Where the task or the `block_on` is, if it is one.
+    pub(crate) fn is_callback(self) -> bool {
+        self.location().is_some() && self.0 & CALLBACK != 0
+    }
+
+    /// Where the task, the `block_on` or the callback is, if it is one.
     pub(crate) fn location(self) -> Option<&'static Location<'static>> {
-        let address = (self.0 & !BLOCK_ON) >> COUNT_BITS;
+        let address = (self.0 & !FLAGS) >> COUNT_BITS;
         if address <= CODES_MAX {
             return None;
         }
@@ -195,6 +207,18 @@ mod tests {
         post.say(7, Running::task(here));
         assert_ne!(post.look(), first);
         assert_eq!(post.look().running(), first.running());
+    }
+
+    #[test]
+    fn a_place_is_told_from_the_same_place_of_another_kind() {
+        let here = Location::caller();
+        let kinds = [Running::task, Running::block_on, Running::callback];
+        for (index, kind) in kinds.into_iter().enumerate() {
+            let running = kind(here);
+            assert_eq!(running.location(), Some(here));
+            assert_eq!(running.is_block_on(), index == 1);
+            assert_eq!(running.is_callback(), index == 2);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,10 @@ static REPORTER: Reporter = Reporter {
     state: Mutex::new(State::new()),
     changed: Condvar::new(),
 };
+
+/// The number of the next stall that is reported in full. Relaxed: it only
+/// tells them apart.
+static NEXT_STALL: AtomicU64 = AtomicU64::new(1);
 
 struct Reporter {
     state: Mutex<State>,
@@ -119,7 +124,7 @@ impl State {
     const fn new() -> State {
         State {
             queue: VecDeque::new(),
-            next_number: 0,
+            next_number: 1,
             thread: None,
             is_running: false,
             is_finishing: false,
@@ -200,6 +205,8 @@ struct Groups {
 }
 
 struct Group {
+    /// Of the stall that was reported in full.
+    number: u64,
     since: Instant,
     /// What was not said since.
     repeats: u64,
@@ -227,7 +234,7 @@ impl Groups {
 
     fn found(&mut self, number: u64, found: Found) {
         let runtime = found.runtime_number;
-        let stall = found.into_stall();
+        let mut stall = found.into_stall();
         let key = (runtime, stall.key());
         let is_full = self.by_key.len() >= GROUPS_MAX;
         if let Some(group) = self.by_key.get_mut(&key) {
@@ -241,8 +248,10 @@ impl Groups {
             self.unsaid += 1;
             return;
         }
+        stall.number = NEXT_STALL.fetch_add(1, Ordering::Relaxed);
         Report::Stall(stall.clone()).deliver();
         let group = Group {
+            number: stall.number,
             since: Instant::now(),
             repeats: 0,
             longest: stall.lasted,
@@ -283,7 +292,10 @@ impl Groups {
                 continue;
             };
             if group.repeats > 0 {
+                let is_of_it = |open: &Open| open.key == key && open.stall.is_none();
                 let mut stall = group.last;
+                stall.number = group.number;
+                stall.is_open = self.open.values().any(is_of_it);
                 stall.lasted = group.longest;
                 stall.repeats = group.repeats;
                 Report::Stall(stall).deliver();
@@ -293,7 +305,7 @@ impl Groups {
         if self.unsaid > 0 && (all || is_due) {
             self.counted_at = Some(Instant::now());
             let unsaid = std::mem::take(&mut self.unsaid);
-            let consequence = format!("{unsaid} more stalls were counted and not reported");
+            let consequence = format!("more stalls, counted and not reported: {unsaid}");
             Report::Limit(LimitHit::new("stall_reports", GROUPS_MAX, consequence)).deliver();
         }
     }
@@ -312,7 +324,7 @@ impl Found {
         };
         Stall {
             culprit: self.culprit,
-            cause: self.cause.named_by(stack.as_ref()),
+            cause: self.cause.fitting(stack.as_ref()),
             lasted: self.lasted,
             role: self.role,
             thread: self.thread,
@@ -322,6 +334,8 @@ impl Found {
             stack,
             no_stack,
             repeats: 0,
+            is_open: false,
+            number: 0,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use super::words::{Brief, Many, Number, Percent};
+
 /// Places that are each given a line; the rest is counted.
 const LINES_MAX: usize = 20;
 
@@ -156,15 +158,14 @@ impl SiteAdvice {
         }
         match self.io {
             0 => f.write_str(", no I/O")?,
-            1 => f.write_str(", one I/O operation")?,
             io if self.io_per_second >= 10.0 => {
-                let per_second = Count(self.io_per_second.round() as u64);
-                write!(f, ", {} I/O operations, {per_second} a second", Count(io))?;
+                let per_second = Number(self.io_per_second.round() as u64);
+                write!(f, ", {}, {per_second} a second", Many(io, "I/O operation"))?;
             }
-            io => write!(f, ", {} I/O operations", Count(io))?,
+            io => write!(f, ", {}", Many(io, "I/O operation"))?,
         }
         if self.offloads > 0 {
-            write!(f, ", {} calls on other threads", Count(self.offloads))?;
+            write!(f, ", {} on other threads", Many(self.offloads, "call"))?;
         }
         Ok(())
     }
@@ -231,9 +232,9 @@ impl fmt::Display for SiteAdvice {
         if let Some(wait) = &self.lock_wait {
             write!(
                 f,
-                "; they waited for the lock {} {} times, {} in sum",
+                "; they waited for the lock {} {}, {} in sum",
                 wait.lock,
-                Count(wait.waits),
+                Many(wait.waits, "time"),
                 Brief(wait.waited)
             )?;
         }
@@ -264,11 +265,10 @@ impl Advice {
         let quiet: Vec<_> = self.with(|verdict| verdict == Verdict::Quiet).collect();
         if !quiet.is_empty() {
             let share = quiet.iter().map(|site| site.share).sum();
-            let count = quiet.len();
-            let places = if count == 1 { "place" } else { "places" };
+            let places = Many(quiet.len() as u64, "more place");
             write!(
                 f,
-                "\n  {count} more {places}, {} of worker time together, did no I/O themselves",
+                "\n  {places}, {} of worker time together, did no I/O themselves",
                 Percent(share)
             )?;
         }
@@ -291,11 +291,10 @@ impl fmt::Display for Advice {
         let busy = self.busy.as_secs_f64() / self.worker_time.as_secs_f64().max(1e-9);
         write!(
             f,
-            "advice: over {}, workers ran tasks {} of the time ({} looks, one each {} or \
-             sooner)",
+            "advice: over {}, workers ran tasks {} of the time ({}, one each {} or sooner)",
             Brief(self.elapsed),
             Percent(busy),
-            Count(self.looks),
+            Many(self.looks, "look"),
             Brief(self.resolution),
         )?;
         if !self.is_enough {
@@ -310,71 +309,9 @@ impl fmt::Display for Advice {
             .with(|verdict| verdict.asks_for_change() || verdict == Verdict::Fine)
             .count();
         if count > LINES_MAX {
-            write!(f, "\n  {} more places are not listed", count - LINES_MAX)?;
+            let more = Many((count - LINES_MAX) as u64, "more place");
+            write!(f, "\n  not listed: {more}")?;
         }
         self.rest(f)
-    }
-}
-
-/// A time in two digits or three.
-struct Brief(Duration);
-
-impl fmt::Display for Brief {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs_f64();
-        match seconds {
-            _ if seconds >= 10.0 => write!(f, "{seconds:.0} s"),
-            _ if seconds >= 1.0 => write!(f, "{seconds:.1} s"),
-            _ if seconds >= 0.01 => write!(f, "{:.0} ms", seconds * 1e3),
-            _ if seconds >= 0.001 => write!(f, "{:.1} ms", seconds * 1e3),
-            _ => write!(f, "{:.0} µs", seconds * 1e6),
-        }
-    }
-}
-
-struct Percent(f64);
-
-impl fmt::Display for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = self.0 * 100.0;
-        match percent {
-            _ if percent >= 9.95 => write!(f, "{percent:.0} %"),
-            _ if percent >= 0.05 || percent == 0.0 => write!(f, "{percent:.1} %"),
-            _ => f.write_str("below 0.1 %"),
-        }
-    }
-}
-
-/// A number with its thousands set apart.
-struct Count(u64);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                f.write_str(",")?;
-            }
-            write!(f, "{digit}")?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{Brief, Count, Percent};
-
-    #[test]
-    fn numbers_are_short() {
-        let text = |micros| Brief(Duration::from_micros(micros)).to_string();
-        let texts = [7, 2_000, 45_600, 1_830_000, 12_300_000].map(text);
-        assert_eq!(texts, ["7 µs", "2.0 ms", "46 ms", "1.8 s", "12 s"]);
-        let texts = [0, 999, 1_000, 12_345_678].map(|count| Count(count).to_string());
-        assert_eq!(texts, ["0", "999", "1,000", "12,345,678"]);
-        let texts = [0.0, 0.0001, 0.034, 0.71].map(|part| Percent(part).to_string());
-        assert_eq!(texts, ["0.0 %", "below 0.1 %", "3.4 %", "71 %"]);
     }
 }

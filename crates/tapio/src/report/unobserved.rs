@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::TaskInfo;
 use super::sites;
+use super::words::Nth;
 
 /// A task panicked, and its handle was dropped without anybody having looked
 /// at its result.
@@ -138,8 +139,8 @@ impl fmt::Display for UnobservedError {
                 if self.count > SINGLE_MAX {
                     write!(
                         f,
-                        "\n  the {}th from there; not every one is reported any more",
-                        self.count
+                        "\n  the {} from there; not every one is reported any more",
+                        Nth(self.count)
                     )?;
                 }
             }

@@ -297,8 +297,11 @@ impl<'a> DebugInfo<'a> {
                     line,
                 }));
             }
+            let file = row.file_index();
+            // Code that is of no line is near the one before it.
+            let near = last.and_then(|(_, near, line)| line.filter(|_| near == file));
             let line = row.line().and_then(|line| line.get().try_into().ok());
-            let now = (row.address(), row.file_index(), line);
+            let now = (row.address(), file, line.or(near));
             last = (!row.end_sequence()).then_some(now);
         }
         Ok(None)
@@ -376,7 +379,8 @@ mod tests {
         let addresses: BTreeSet<u64> = addresses.chain([own - module.bias]).collect();
         let addresses: Vec<u64> = addresses.into_iter().collect();
         let mut known = 0;
-        for (address, places) in addresses.iter().zip(lines.places(&addresses, |_| true)) {
+        let all = lines.places(&addresses, |_| true);
+        for (address, mut places) in addresses.iter().zip(all) {
             let others = others(address + module.bias);
             if places.is_empty() {
                 assert!(
@@ -386,6 +390,10 @@ mod tests {
                 continue;
             }
             known += 1;
+            // Where it finds no line, there is one near.
+            for (place, other) in places.iter_mut().zip(&others) {
+                place.line = place.line.filter(|_| other.line.is_some());
+            }
             assert_eq!(places, others, "{address:#x}");
         }
         assert!(known > 10, "{known} of {}", addresses.len());

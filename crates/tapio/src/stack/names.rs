@@ -64,6 +64,15 @@ pub(super) fn last_part(name: &str) -> &str {
     name.rsplit("::").next().unwrap_or(name)
 }
 
+/// The last part of a function's path without its types: `f` of
+/// `myapp::f<u8>`.
+pub(super) fn bare_part(name: &str) -> &str {
+    // A type that it is of, as in `<T as U>::f`, is before it.
+    let name = name.rsplit_once(">::").map_or(name, |(_, method)| method);
+    let name = name.split('<').next().unwrap_or(name);
+    last_part(name.strip_suffix("::").unwrap_or(name))
+}
+
 /// The crates that a type or a function names, from the first on.
 pub(super) fn crates_in(name: &str) -> impl Iterator<Item = &str> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
@@ -86,8 +95,7 @@ pub(super) fn crates_in(name: &str) -> impl Iterator<Item = &str> {
 /// Whether a function gets memory or gives it back: one of the C library's or
 /// of another allocator.
 pub(super) fn is_allocator(name: &str) -> bool {
-    let function = plain(name);
-    let function = last_part(&function).trim_start_matches('_');
+    let function = bare_part(name).trim_start_matches('_');
     let function = function.strip_prefix("GI___").unwrap_or(function);
     let function = function.strip_prefix("libc_").unwrap_or(function);
     let is_method = name.contains("GlobalAlloc") || name.starts_with("alloc::alloc::");
@@ -121,7 +129,7 @@ const ALLOCATORS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{crates_in, dropped_type, is_allocator, plain};
+    use super::{bare_part, crates_in, dropped_type, is_allocator, plain};
 
     #[test]
     fn the_types_that_a_function_is_made_for_are_left_out() {
@@ -172,6 +180,19 @@ mod tests {
         let crates: Vec<_> = crates_in(tree).collect();
         assert_eq!(crates, ["alloc", "myapp", "std"]);
         assert_eq!(crates_in("[u8; 7]").count(), 0);
+    }
+
+    #[test]
+    fn the_last_part_of_a_name_is_the_functions() {
+        for name in [
+            "f",
+            "myapp::f",
+            "myapp::f<a::B>",
+            "<T as U<V>>::f",
+            "a::B<C>::f::<D>",
+        ] {
+            assert_eq!(bare_part(name), "f", "{name}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod guard_pinned;
 mod guard_rescue;
 mod guard_stall;
 mod guard_unobserved;
+mod guard_words;
 
 mod net_async_fd;
 mod net_cancel;

@@ -4,6 +4,7 @@
 //! - `rig`: runtimes to test, and what they are made to do
 //! - `refusal`: kernels, filters and limits that give no ring
 //! - `leaks`: runtimes that end in the middle of everything
+//! - `log`: how loud a report is
 //! - `memory`: what a report costs
 //! - `drops`: futures that are dropped at any poll
 //! - `scene`: every kind of operation, in flight at once
@@ -20,6 +21,7 @@ mod cpu;
 mod drops;
 mod idle;
 mod leaks;
+mod log;
 mod memory;
 mod refusal;
 mod rig;

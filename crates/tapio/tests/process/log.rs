@@ -1,0 +1,97 @@
+//! How loud a report is in the log.
+
+use std::fmt::{Debug, Write};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use tapio::guard::{Report, on_report};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::child::in_child;
+use crate::rig::Kind;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A log that hands over what the guard says, with its level.
+struct Log(mpsc::Sender<(Level, String)>);
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            write!(self.0, "{value:?}").expect("a string");
+        }
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "tapio::guard"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        let _ = self.0.send((*event.metadata().level(), message.0));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Computes until the guard has reported it.
+fn be_reported(is_reported: &AtomicBool) {
+    while black_box(!is_reported.load(Ordering::Acquire)) {}
+}
+
+#[test]
+fn a_stall_that_nobody_waits_for_is_no_warning() {
+    let name = "log::a_stall_that_nobody_waits_for_is_no_warning";
+    in_child(name, || {
+        let (give, said) = mpsc::channel();
+        tracing::subscriber::set_global_default(Log(give)).expect("the first one");
+        let said = || said.recv_timeout(LIMIT).expect("it is said");
+        // A thread that blocks on a future where workers run the tasks.
+        let kinds = Kind::all().into_iter();
+        for kind in kinds.filter(|kind| kind.workers.is_some()) {
+            let is_reported = Arc::new(AtomicBool::new(false));
+            let tell = Arc::clone(&is_reported);
+            let _reports = on_report(move |report| {
+                if let Report::Stall(_) = report {
+                    tell.store(true, Ordering::Release);
+                }
+            });
+            let runtime = kind.build();
+            runtime.block_on(async { be_reported(&is_reported) });
+            for _ in ["begin", "end"] {
+                let (level, text) = said();
+                assert_eq!(level, Level::INFO, "{kind}: {text}");
+                let is_end = text.contains(" over after ");
+                assert!(is_end || text.contains("\n  nothing else waits"), "{text}");
+                assert!(!text.contains("help"), "{kind}: {text}");
+            }
+            is_reported.store(false, Ordering::Release);
+            let seen = Arc::clone(&is_reported);
+            let task = runtime.spawn(async move { be_reported(&seen) });
+            runtime.block_on(task).expect("no panic");
+            let (level, text) = said();
+            assert_eq!(level, Level::WARN, "{kind}: {text}");
+            assert!(text.contains("\n  rescued: "), "{kind}: {text}");
+            assert_eq!(said().0, Level::WARN, "{kind}: its end");
+        }
+    });
+}
