@@ -43,7 +43,8 @@ pub struct SiteAdvice {
     pub is_block_on: bool,
     /// What to make of it.
     pub verdict: Verdict,
-    /// For how long they ran, in sum.
+    /// For how long they kept workers, in sum; of a thread that runs no other
+    /// tasks, as it was relieved, only the CPU time that they used.
     pub busy: Duration,
     /// That as a part of all threads' time, from 0 to 1.
     pub share: f64,
@@ -52,10 +53,11 @@ pub struct SiteAdvice {
     /// Polls that were met; shorter ones more seldom than they ran.
     pub polls: u64,
     /// The longest time between two looks that met the same poll, without
-    /// what it waited for a CPU; zero if none was met twice.
+    /// what it waited for a CPU: the CPU time that it used and what it waited
+    /// in the kernel. Zero if none was met twice.
     pub longest_poll: Duration,
-    /// The part of long polls that was spent waiting in the kernel, from 0 to
-    /// 1.
+    /// The part of their polls' time that was spent waiting in the kernel, from
+    /// 0 to 1.
     pub blocked: f64,
     /// I/O operations that they did: all of them, not only those that were
     /// met. One that would have blocked did nothing.
@@ -185,7 +187,7 @@ impl SiteAdvice {
             }
             Verdict::Blocks => write!(
                 f,
-                ": it blocks, {} of its long polls was waiting in the kernel",
+                ": it blocks, {} of its polls' time was spent waiting in the kernel",
                 Percent(self.blocked)
             ),
             Verdict::LongPolls => f.write_str(": others wait for a poll so long"),

@@ -23,6 +23,9 @@ const TIME_PER_IO_MAX: Duration = Duration::from_micros(500);
 /// A poll that takes this long is one that others wait for: the budget that
 /// stalls are reported by, unless it was changed.
 const LONG_POLL: Duration = Duration::from_millis(10);
+/// Below so many moments at which it was seen what a place's short polls do,
+/// that is not known.
+const STATES_MIN: u64 = 10;
 /// A lock that made tasks wait for less than this part of the time is no
 /// bottleneck.
 const LOCK_PART_MIN: f64 = 0.1;
@@ -72,7 +75,7 @@ fn site_advice(
         samples: record.samples,
         polls: record.polls,
         longest_poll: record.longest,
-        blocked: part(record.blocked, record.judged),
+        blocked: record.blocked_part(),
         io,
         io_per_second: if totals.elapsed.is_zero() {
             0.0
@@ -91,17 +94,18 @@ fn verdict(totals: &Totals, record: &Record, waits_for_lock: bool) -> Verdict {
         busy,
         samples,
         longest,
-        judged,
         blocked,
         counts,
         ..
     } = *record;
     let is_busy = part(busy, totals.elapsed) >= THREAD_PART_MIN;
     let is_known = samples >= SAMPLES_MIN && totals.looks >= LOOKS_MIN;
-    if blocked >= LONG_POLL && blocked * 2 >= judged {
+    let is_seen = is_known && (record.states >= STATES_MIN || record.judged >= LONG_POLL);
+    let has_blocked = blocked >= LONG_POLL || (is_seen && is_busy);
+    if has_blocked && record.blocked_part() >= 0.5 {
         return Verdict::Blocks;
     }
-    if is_known && is_busy && time_per(busy, counts.io) > TIME_PER_IO_MAX {
+    if is_seen && is_busy && time_per(busy, counts.io) > TIME_PER_IO_MAX {
         return Verdict::Computes;
     }
     if waits_for_lock {
@@ -110,13 +114,28 @@ fn verdict(totals: &Totals, record: &Record, waits_for_lock: bool) -> Verdict {
     if longest >= LONG_POLL {
         return Verdict::LongPolls;
     }
-    if totals.looks < LOOKS_MIN || (is_busy && !is_known) {
+    if totals.looks < LOOKS_MIN || (is_busy && !is_seen) {
         return Verdict::TooLittle;
     }
     if counts.io > 0 || counts.offloads > 0 {
         return Verdict::Fine;
     }
     Verdict::Quiet
+}
+
+impl Record {
+    /// The part of its polls' time in which they waited in the kernel, from 0
+    /// to 1: of long polls if there were any, since of these it is measured;
+    /// else of moments.
+    fn blocked_part(&self) -> f64 {
+        if self.judged >= LONG_POLL && self.judged * 2 >= self.busy {
+            part(self.blocked, self.judged)
+        } else if self.states > 0 {
+            self.blocked_states as f64 / self.states as f64
+        } else {
+            part(self.blocked, self.judged)
+        }
+    }
 }
 
 /// The lock that a place's tasks wait for more than for any other, and more
