@@ -37,10 +37,10 @@ pub struct Advice {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SiteAdvice {
-    /// Where they were spawned, or where `block_on` was called.
+    /// Where they were spawned, `block_on` was called, or the callback given.
     pub location: &'static Location<'static>,
-    /// Whether it is the latter.
-    pub is_block_on: bool,
+    /// Which of these.
+    pub kind: SiteKind,
     /// What to make of it.
     pub verdict: Verdict,
     /// For how long they kept workers, in sum; of a thread that runs no other
@@ -70,6 +70,18 @@ pub struct SiteAdvice {
     /// The lock that they wait for, if they wait mostly for one.
     pub lock_wait: Option<LockWait>,
     pub(crate) resolution: Duration,
+}
+
+/// What a place in the source is the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum SiteKind {
+    /// Tasks were spawned there.
+    Tasks,
+    /// `block_on` was called there.
+    BlockOn,
+    /// A callback was given there.
+    Callback,
 }
 
 /// How long the tasks that were spawned at one place waited for one lock.
@@ -141,10 +153,10 @@ impl SiteAdvice {
 
     /// What was seen, without what to make of it.
     fn figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whose = if self.is_block_on {
-            "the future given to block_on at"
-        } else {
-            "tasks spawned at"
+        let whose = match self.kind {
+            SiteKind::Tasks => "tasks spawned at",
+            SiteKind::BlockOn => "the future given to block_on at",
+            SiteKind::Callback => "the callback given at",
         };
         write!(f, "{whose} {} used ", self.location)?;
         if self.samples == 0 {

@@ -30,7 +30,7 @@ use std::fmt;
 
 use tracing::Level;
 
-pub use self::advice::{Advice, LockWait, SiteAdvice, Verdict};
+pub use self::advice::{Advice, LockWait, SiteAdvice, SiteKind, Verdict};
 pub(crate) use self::budget::LOCK_BUDGET;
 pub use self::budget::{lock_budget, set_lock_budget};
 pub use self::callback::CallbackPanic;

@@ -37,11 +37,11 @@ pub(super) fn functions(image: &Image<'_>, addresses: &[u64]) -> Vec<Option<Func
         }
         let end = start.saturating_add(symbol.st_size(Endian));
         let first = addresses.partition_point(|address| *address < start);
-        let inside = addresses[first..].iter().take_while(|at| **at < end);
-        for index in first..first + inside.count() {
+        let after = addresses.partition_point(|address| *address < end);
+        for found in found.get_mut(first..after).unwrap_or_default() {
             // Of two at one place the later one, which is the inner.
-            if found[index].is_none_or(|(known, _)| known < start) {
-                found[index] = Some((start, symbol.st_name(Endian)));
+            if found.is_none_or(|(known, _)| known < start) {
+                *found = Some((start, symbol.st_name(Endian)));
             }
         }
     }

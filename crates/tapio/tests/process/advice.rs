@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapio::guard::{self, Report, SiteAdvice, Verdict, advice, on_report, reset_advice};
+use tapio::guard::{self, Report, SiteAdvice, SiteKind, Verdict, advice, on_report, reset_advice};
 use tapio::io::{AsyncReadExt, AsyncWriteExt};
 use tapio::net::{TcpListener, TcpStream};
 use tapio::task::yield_now;
@@ -267,7 +267,10 @@ fn what_was_before_a_reset_is_forgotten() {
             run();
             let before = advice();
             let site = before.site(file!(), line).expect("seen");
-            assert!(site.is_block_on && site.io == 2, "{kind}: {before}");
+            assert!(
+                site.kind == SiteKind::BlockOn && site.io == 2,
+                "{kind}: {before}"
+            );
             reset_advice();
             let after = advice();
             assert!(after.site(file!(), line).is_none(), "{kind}: {after}");

@@ -2,9 +2,11 @@
 
 use std::fmt::{Debug, Write};
 use std::hint::black_box;
+use std::process::{self, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tapio::guard::{Report, on_report};
 use tracing::field::{Field, Visit};
@@ -92,6 +94,45 @@ fn a_stall_that_nobody_waits_for_is_no_warning() {
             assert_eq!(level, Level::WARN, "{kind}: {text}");
             assert!(text.contains("\n  rescued: "), "{kind}: {text}");
             assert_eq!(said().0, Level::WARN, "{kind}: its end");
+        }
+    });
+}
+
+/// Has a task sleep, and this process be stopped as soon as that is reported;
+/// how long it says that it slept, and the guard.
+fn lengths(kind: Kind) -> (Duration, Duration) {
+    let (give, ends) = mpsc::channel();
+    let _reports = on_report(move |report| match report {
+        Report::Stall(_) => {
+            let stop = format!("kill -STOP {0}; sleep 0.3; kill -CONT {0}", process::id());
+            let mut shell = Command::new("sh");
+            let stopping = shell.args(["-c", &stop]).status().expect("a shell");
+            assert!(stopping.success());
+        }
+        Report::StallEnded(end) => give.send(end.lasted).expect("it is awaited"),
+        _ => {}
+    });
+    let runtime = kind.build();
+    let slept = runtime.spawn(async {
+        let begin = Instant::now();
+        thread::sleep(Duration::from_millis(800));
+        begin.elapsed()
+    });
+    let slept = runtime.block_on(slept).expect("no panic");
+    (slept, ends.recv_timeout(LIMIT).expect("it is reported"))
+}
+
+#[test]
+fn how_long_a_stall_was_is_told_by_the_clock() {
+    in_child("log::how_long_a_stall_was_is_told_by_the_clock", || {
+        for kind in Kind::all() {
+            // The guard does not see all of it, as on a machine that is too
+            // busy.
+            let (slept, told) = lengths(kind);
+            // It may have begun some looks before it was seen.
+            assert!(told * 10 >= slept * 9, "{kind}: {told:?} of {slept:?}");
+            // And is seen to end when the guard has a CPU again.
+            assert!(told <= slept * 2, "{kind}: {told:?} of {slept:?}");
         }
     });
 }

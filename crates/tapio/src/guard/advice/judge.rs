@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ledger::{Record, Site, Totals};
-use crate::report::{Advice, LockWait, SiteAdvice, Verdict};
+use crate::report::{Advice, LockWait, SiteAdvice, SiteKind, Verdict};
 
 /// Below so many looks at all threads together nothing is said of shares: a
 /// share of one half would be anything from 0.4 to 0.6.
@@ -41,7 +41,7 @@ pub(super) fn advise(
     let mut records = records.clone();
     for wait in &waits {
         // Who only ever waits may never have been met.
-        records.entry((wait.site, false)).or_default();
+        records.entry((wait.site, SiteKind::Tasks)).or_default();
     }
     let sites = records.iter().map(|(site, record)| {
         let lock_wait = main_lock(totals, record, site, &waits);
@@ -62,14 +62,14 @@ pub(super) fn advise(
 
 fn site_advice(
     totals: &Totals,
-    (location, is_block_on): Site,
+    (location, kind): Site,
     record: &Record,
     lock_wait: Option<LockWait>,
 ) -> SiteAdvice {
     let io = record.counts.io;
     SiteAdvice {
         location,
-        is_block_on,
+        kind,
         busy: record.busy,
         share: part(record.busy, totals.worker_time),
         samples: record.samples,
@@ -143,13 +143,13 @@ impl Record {
 fn main_lock(
     totals: &Totals,
     record: &Record,
-    (location, is_block_on): &Site,
+    (location, kind): &Site,
     waits: &[LockWait],
 ) -> Option<LockWait> {
     let own = || waits.iter().filter(|wait| wait.site == *location);
     let all: Duration = own().map(|wait| wait.waited).sum();
     let main = own().max_by_key(|wait| wait.waited)?;
-    let is_main = !is_block_on
+    let is_main = *kind == SiteKind::Tasks
         && main.waits >= LOCK_WAITS_MIN
         && main.waited * 2 >= all
         && main.waited >= record.busy

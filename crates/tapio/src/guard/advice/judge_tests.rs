@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::advise;
 use crate::guard::advice::ledger::{Record, Site, Totals};
-use crate::report::{Advice, LockWait, SiteAdvice, Verdict};
+use crate::report::{Advice, LockWait, SiteAdvice, SiteKind, Verdict};
 use crate::tally::Counts;
 
 const fn ms(ms: u64) -> Duration {
@@ -24,7 +24,7 @@ const TOTALS: Totals = Totals {
 
 #[track_caller]
 fn site() -> Site {
-    (Location::caller(), false)
+    (Location::caller(), SiteKind::Tasks)
 }
 
 fn advise_one(record: Record, waits: Vec<LockWait>, site: Site) -> SiteAdvice {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::gaze::Glimpse;
 use crate::guard::entry::Entry;
 use crate::post::Running;
-use crate::report::LockWait;
+use crate::report::{LockWait, SiteKind};
 use crate::tally::Counts;
 
 /// Places told apart; what runs at others is added up as one.
@@ -61,8 +61,8 @@ pub(super) struct Record {
     pub(super) counts: Counts,
 }
 
-/// A place in the source, and whether it is one of a `block_on`.
-pub(super) type Site = (&'static Location<'static>, bool);
+/// A place in the source, and of what.
+pub(super) type Site = (&'static Location<'static>, SiteKind);
 
 impl Ledger {
     pub(super) const fn new() -> Ledger {
@@ -228,5 +228,12 @@ fn add_counts(counted: &mut Counted, entry: &Entry) -> bool {
 
 fn site(running: Running) -> Option<Site> {
     let location = running.location()?;
-    Some((location, running.is_block_on()))
+    let kind = if running.is_block_on() {
+        SiteKind::BlockOn
+    } else if running.is_callback() {
+        SiteKind::Callback
+    } else {
+        SiteKind::Tasks
+    };
+    Some((location, kind))
 }
