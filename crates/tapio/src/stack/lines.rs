@@ -285,26 +285,30 @@ impl<'a> DebugInfo<'a> {
             return Ok(None);
         };
         let mut rows = program.rows();
-        // Address, file and line of the last row, which holds up to the next.
-        let mut last: Option<(u64, u64, Option<u32>)> = None;
+        // Address and file of the last row, which holds up to the next; and
+        // its line.
+        let mut last: Option<(u64, u64)> = None;
+        let mut line: Option<u32> = None;
+        // The file of the row that the address is of.
+        let mut found = None;
         while let Some((_, row)) = rows.next_row()? {
-            if let Some((start, file, line)) = last
-                && (start..row.address()).contains(&address)
-            {
-                return Ok(Some(Place {
-                    function: None,
-                    file: self.file(unit, file),
-                    line,
-                }));
+            let is_here = |(start, _): &(u64, _)| (*start..row.address()).contains(&address);
+            found = found.or_else(|| last.filter(is_here).map(|(_, file)| file));
+            if found.is_some() && (line.is_some() || row.end_sequence()) {
+                break;
             }
-            let file = row.file_index();
-            // Code that is of no line is near the one before it.
-            let near = last.and_then(|(_, near, line)| line.filter(|_| near == file));
-            let line = row.line().and_then(|line| line.get().try_into().ok());
-            let now = (row.address(), file, line.or(near));
-            last = (!row.end_sequence()).then_some(now);
+            // Code that is of no line, as what a loop reads again, is near that
+            // which follows.
+            let is_near = found.is_none_or(|file| file == row.file_index());
+            line = row.line().and_then(|line| line.get().try_into().ok());
+            line = line.filter(|_| is_near);
+            last = (!row.end_sequence()).then_some((row.address(), row.file_index()));
         }
-        Ok(None)
+        Ok(found.map(|file| Place {
+            function: None,
+            file: self.file(unit, file),
+            line,
+        }))
     }
 
     /// The path of a file of a unit's list.

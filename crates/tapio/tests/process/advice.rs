@@ -214,17 +214,20 @@ fn to_wait_for_a_cpu_is_no_long_poll() {
             .collect();
         for kind in Kind::all() {
             reset_advice();
-            let line = line!() + 9;
-            let driving = drive(kind, || async {
-                let begin = Instant::now();
-                let work = async move {
-                    while begin.elapsed() < Duration::from_millis(1_500) {
+            let is_met = Arc::new(AtomicBool::new(false));
+            let met = Arc::clone(&is_met);
+            let line = line!() + 2;
+            let driving = drive(kind, || async move {
+                let works = tapio::spawn(async move {
+                    while !met.load(Ordering::Relaxed) {
                         compute_on_cpu(POLL);
                         yield_now().await;
                     }
-                };
-                tapio::spawn(work).await.expect("no panic");
+                });
+                works.await.expect("no panic");
             });
+            until(kind, line, |site| site.samples >= 50);
+            is_met.store(true, Ordering::Relaxed);
             driving.join().expect("the runtime ends");
             let advice = advice();
             let site = advice.site(file!(), line).expect("seen");
@@ -296,7 +299,7 @@ fn reports_at_the_end(kind: Kind) -> usize {
     // Two runtimes at once: the report comes with the end of the last.
     let (one, other) = (kind.build(), kind.build());
     let line = line!() + 1;
-    one.block_on(async { compute(Duration::from_millis(50)) });
+    one.block_on(async { until(kind, line, |site| site.verdict.asks_for_change()) });
     drop(one);
     assert_eq!(reports.try_iter().count(), 0, "{kind}");
     drop(other);

@@ -105,7 +105,8 @@ fn verdict(totals: &Totals, record: &Record, waits_for_lock: bool) -> Verdict {
     if has_blocked && record.blocked_part() >= 0.5 {
         return Verdict::Blocks;
     }
-    if is_seen && is_busy && time_per(busy, counts.io) > TIME_PER_IO_MAX {
+    let is_for_io = time_per(busy, counts.io) <= TIME_PER_IO_MAX;
+    if is_seen && is_busy && !is_for_io {
         return Verdict::Computes;
     }
     if waits_for_lock {
@@ -114,7 +115,7 @@ fn verdict(totals: &Totals, record: &Record, waits_for_lock: bool) -> Verdict {
     if longest >= LONG_POLL {
         return Verdict::LongPolls;
     }
-    if totals.looks < LOOKS_MIN || (is_busy && !is_seen) {
+    if totals.looks < LOOKS_MIN || (is_busy && !(is_known && is_for_io)) {
         return Verdict::TooLittle;
     }
     if counts.io > 0 || counts.offloads > 0 {

@@ -114,6 +114,16 @@ fn short_polls_that_wait_in_the_kernel_block() {
         ..naps
     };
     assert_eq!(verdict(unseen), Verdict::TooLittle);
+    let io = Counts {
+        io: 40_000,
+        offloads: 0,
+    };
+    let unseen = Record {
+        blocked_states: 0,
+        counts: io,
+        ..unseen
+    };
+    assert_eq!(verdict(unseen), Verdict::Fine);
 }
 
 #[test]
