@@ -226,7 +226,7 @@ fn to_wait_for_a_cpu_is_no_long_poll() {
                 });
                 works.await.expect("no panic");
             });
-            until(kind, line, |site| site.samples >= 50);
+            until(kind, line, |site| site.samples >= 200);
             is_met.store(true, Ordering::Relaxed);
             driving.join().expect("the runtime ends");
             let advice = advice();
