@@ -62,7 +62,7 @@ fn be_reported(is_reported: &AtomicBool) {
 
 #[test]
 fn a_stall_that_nobody_waits_for_is_no_warning() {
-    let name = "log::a_stall_that_nobody_waits_for_is_no_warning";
+    let name = "levels::a_stall_that_nobody_waits_for_is_no_warning";
     in_child(name, || {
         let (give, said) = mpsc::channel();
         tracing::subscriber::set_global_default(Log(give)).expect("the first one");
@@ -124,7 +124,7 @@ fn lengths(kind: Kind) -> (Duration, Duration) {
 
 #[test]
 fn how_long_a_stall_was_is_told_by_the_clock() {
-    in_child("log::how_long_a_stall_was_is_told_by_the_clock", || {
+    in_child("levels::how_long_a_stall_was_is_told_by_the_clock", || {
         for kind in Kind::all() {
             // The guard does not see all of it, as on a machine that is too
             // busy.
