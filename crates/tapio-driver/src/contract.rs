@@ -1,18 +1,18 @@
 //! What a driver promises.
 //!
-//! A driver has two halves. Its owner, one worker at a time, parks in the
-//! [`Driver`]; any thread may hold its [`Remote`] to have a source watched or
-//! released and to wake the owner. Nothing outside this crate talks to the
+//! A driver has two halves. Its owner, one thread at a time and any thread,
+//! parks in the [`Driver`]; any thread may hold its [`Remote`] to have a source
+//! watched or released and to wake the owner. Nothing outside this crate talks to the
 //! kernel's event interfaces, and nothing outside asks the time but through
 //! [`Remote::now`], so that a simulated world can implement the same contract.
 //!
 //! Promises that every driver keeps, checked by the conformance suite:
-//! - a direction armed while it is already ready is reported;
+//! - a source armed while it is already ready is reported;
 //! - an edge between two parks is reported by the second;
 //! - an unpark before a park makes that park return at once; several count as one;
-//! - after `release` the descriptor may be closed and its number used anew
-//!   without a report going astray;
-//! - `shut_down` ends every kernel operation and tells every waiter.
+//! - after `release` the descriptor may be closed, which takes effect at once,
+//!   and its number used anew without a report going astray;
+//! - `shut_down` ends every watch and reports that to every waiter.
 
 use std::fmt;
 use std::io;
@@ -20,16 +20,17 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::source::{Direction, Source};
+use crate::source::Source;
 use crate::wakes::Wakes;
 
-/// Which conversation with the kernel a driver holds.
+/// How operations, such as those on files, are done. Sockets are watched by
+/// `epoll` either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DriverKind {
-    /// `io_uring`.
+    /// By `io_uring`, where the kernel offers it.
     Ring,
-    /// Readiness by `epoll`.
+    /// Without `io_uring`: by blocking calls on threads for that.
     Poll,
 }
 
@@ -85,21 +86,11 @@ pub enum Limit {
     Forever,
 }
 
-/// The owner's half of a driver.
+/// The owner's half of a driver. Whoever has it is the owner: it is bound to no
+/// thread, so changing hands costs nothing and can fail at nothing.
 pub trait Driver: Send + fmt::Debug {
-    /// Which one it is.
-    fn kind(&self) -> DriverKind;
-
     /// The half for everybody.
     fn remote(&self) -> Arc<dyn Remote>;
-
-    /// Makes the calling thread the owner. Must be called by each thread that
-    /// takes the driver over, before its first park; costs next to nothing
-    /// when the thread owns it already.
-    ///
-    /// # Errors
-    /// When the kernel gives this thread no ring; the driver is as it was.
-    fn occupy(&mut self) -> io::Result<()>;
 
     /// Sleeps until something is reported, somebody unparks it or `limit` is
     /// reached, and puts whoever waited for what happened into `wakes`. The
@@ -110,7 +101,7 @@ pub trait Driver: Send + fmt::Debug {
     /// What the kernel answers, other than interruption and timeout.
     fn park(&mut self, limit: Limit, wakes: &mut Wakes) -> io::Result<()>;
 
-    /// Ends every kernel operation, tells every waiter, and closes what the
+    /// Ends every watch, reports the end to every waiter, and closes what the
     /// driver holds. Later calls of the remote's `arm` fail. A driver that is
     /// dropped does this by itself.
     fn shut_down(&mut self, wakes: &mut Wakes);
@@ -118,13 +109,13 @@ pub trait Driver: Send + fmt::Debug {
 
 /// The half of a driver that any thread may hold.
 pub trait Remote: Send + Sync + fmt::Debug {
-    /// Asks to be told when `source` can go on in `direction`, from now until
-    /// it is released. Never blocks.
+    /// Reports what `source` is ready for, in both directions, from now until it
+    /// is released. Never blocks.
     ///
     /// # Errors
     /// What the kernel answers at once: a descriptor that cannot be watched,
     /// no memory, the driver shut down.
-    fn arm(&self, source: &Arc<Source>, direction: Direction) -> io::Result<()>;
+    fn arm(&self, source: &Arc<Source>) -> io::Result<()>;
 
     /// Ends the watch over `source`. Never blocks. Called by the owner of the
     /// descriptor before closing it.
@@ -141,7 +132,6 @@ pub trait Remote: Send + Sync + fmt::Debug {
         Instant::now()
     }
 
-    /// How many kernel operations and registrations are alive, for tests and
-    /// metrics that look for leaks.
+    /// The number of watches, for tests and metrics that look for leaks.
     fn live(&self) -> usize;
 }

@@ -1,25 +1,28 @@
-//! The conversation with the kernel: `io_uring` and readiness behind one
-//! contract.
+//! The conversation with the kernel.
 //!
 //! Reading order: [`contract`](Driver) says what a driver promises, `ready`
-//! and `source` hold what a descriptor is ready for and who waits, `poll` and
-//! `ring` keep the promise, `choose` opens one at run time and says why not
-//! the other. This crate knows nothing of tasks: it collects wakers.
+//! and `source` hold what a descriptor is ready for and who waits, `driver`
+//! keeps the promise with one `epoll` (`epoll`) and an alarm (`wake`).
+//! `operations` finds out whether the kernel offers `io_uring` for what is an
+//! operation by nature, `options` says whether it may be used. This crate knows
+//! nothing of tasks: it collects wakers.
 
-mod choose;
 mod contract;
+mod driver;
+mod epoll;
 mod error;
-mod poll;
+mod operations;
+mod options;
 mod ready;
-mod ring;
 mod source;
 mod wake;
 mod wakes;
 
-pub use crate::choose::{Chosen, Options, Refusal, open};
 pub use crate::contract::{Driver, DriverKind, Limit, Remote, UnknownDriver};
+pub use crate::driver::open;
 pub use crate::error::{is_shut_down_error, shut_down_error};
+pub use crate::operations::{Ability, Refusal};
+pub use crate::options::Options;
 pub use crate::ready::{Interest, Ready};
-pub use crate::ring::Ability;
-pub use crate::source::{Direction, Event, Lane, Place, Source};
+pub use crate::source::{Direction, Event, Place, Source};
 pub use crate::wakes::Wakes;

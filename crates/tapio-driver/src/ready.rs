@@ -85,7 +85,7 @@ impl Ready {
     }
 
     /// What poll flags of the kernel (`POLLIN` and so on, the same bits for
-    /// `poll`, `epoll` and `io_uring`) say.
+    /// `poll` and `epoll`) say.
     pub(crate) fn from_poll(flags: u32) -> Ready {
         const IN: u32 = 0x001;
         const PRI: u32 = 0x002;

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use slab::Slab;
 
 use crate::contract::Remote;
@@ -50,6 +51,15 @@ impl Direction {
         }
     }
 
+    /// The interest in going on in this direction.
+    #[must_use]
+    pub fn interest(self) -> Interest {
+        match self {
+            Direction::Read => Interest::READABLE,
+            Direction::Write => Interest::WRITABLE,
+        }
+    }
+
     /// What comes with data, rather than with a close, and can go again.
     /// Reports of urgent data and of errors come with those for reading.
     fn open(self) -> Ready {
@@ -71,17 +81,6 @@ impl Direction {
     }
 }
 
-/// How the kernel is asked to watch a descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// The driver's fastest way, which may keep the file open in the kernel
-    /// for a moment after `close`.
-    Stream,
-    /// A way that holds no reference to the file: after `close` a listener's
-    /// port is free at once, and so it is when the process dies.
-    Unheld,
-}
-
 const READY_BITS: u32 = 0x3f;
 const SHUTDOWN: u32 = 1 << 6;
 const ASSUMED_READ: u32 = 1 << 7;
@@ -96,11 +95,10 @@ pub struct Source {
     /// Readiness, flags and a tick that every report of the driver advances.
     state: AtomicU32,
     fd: RawFd,
-    lane: Lane,
     /// The driver that watches this source, fixed when first armed.
     home: OnceLock<Arc<dyn Remote>>,
-    /// The home driver's key for each direction, `NO_KEY` while not armed.
-    keys: [AtomicU32; 2],
+    /// The home driver's key, `NO_KEY` while not armed.
+    key: AtomicU32,
     waiters: Mutex<Waiters>,
 }
 
@@ -139,14 +137,13 @@ impl Source {
     /// A source for `fd`, which its owner keeps open until it has called
     /// [`Source::release`].
     #[must_use]
-    pub fn new(fd: RawFd, lane: Lane) -> Arc<Source> {
+    pub fn new(fd: RawFd) -> Arc<Source> {
         let ready = Ready::READABLE | Ready::WRITABLE;
         Arc::new(Source {
             state: AtomicU32::new(u32::from(ready.bits()) | ASSUMED_READ | ASSUMED_WRITE),
             fd,
-            lane,
             home: OnceLock::new(),
-            keys: [AtomicU32::new(NO_KEY), AtomicU32::new(NO_KEY)],
+            key: AtomicU32::new(NO_KEY),
             waiters: Mutex::new(Waiters::default()),
         })
     }
@@ -167,12 +164,6 @@ impl Source {
         unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 
-    /// How it is to be watched.
-    #[must_use]
-    pub fn lane(&self) -> Lane {
-        self.lane
-    }
-
     /// The readiness now, of what `mask` asks.
     #[must_use]
     pub fn event(&self, mask: Ready) -> Event {
@@ -181,10 +172,35 @@ impl Source {
         Event::of(self.state.load(Ordering::Acquire), mask)
     }
 
+    /// Asks the kernel what of `interest` is there at this moment, whether this
+    /// source is watched or not.
+    #[must_use]
+    pub fn ask(&self, interest: Interest) -> Event {
+        let mut event = self.event(Ready::EMPTY);
+        let flags = PollFlags::IN | PollFlags::PRI | PollFlags::OUT | PollFlags::RDHUP;
+        let mut asked = [PollFd::from_borrowed_fd(self.as_fd(), flags)];
+        // A signal may get in the way: then nothing is known to be there.
+        if poll(&mut asked, Some(&Timespec::default())).is_ok() {
+            let answer = asked[0].revents().bits();
+            event.ready = Ready::from_poll(u32::from(answer)) & interest.mask();
+        }
+        event
+    }
+
     /// Whether `direction` is only assumed ready: nobody asked the kernel yet.
     #[must_use]
     pub fn is_assumed(&self, direction: Direction) -> bool {
         self.state.load(Ordering::Relaxed) & direction.assumed() != 0
+    }
+
+    /// Whether a call that did less than it was asked has used up what there
+    /// was in `direction`, so that what comes next is reported. Not while
+    /// urgent data is about: a read stops in front of it, with more behind it.
+    #[must_use]
+    pub fn is_used_up_by_short(&self, direction: Direction) -> bool {
+        let urgent = u32::from(Ready::PRIORITY.bits());
+        // Relaxed: if a report comes in between, its tick tells.
+        self.state.load(Ordering::Relaxed) & (direction.assumed() | urgent) == 0
     }
 
     /// Waits until `direction` can go on. The last caller for a direction is
@@ -333,22 +349,17 @@ impl Source {
         }
     }
 
-    /// Asks `home`, or the driver that already watches this source, to watch
-    /// `direction`.
+    /// Has `home`, or the driver that watches this source already, watch it.
     ///
     /// # Errors
-    /// What the kernel answers to the registration; the direction is then
+    /// What the kernel answers to the registration; both directions are then
     /// assumed ready again, so that the next attempt asks anew.
-    pub fn arm(
-        self: &Arc<Self>,
-        direction: Direction,
-        home: impl FnOnce() -> Arc<dyn Remote>,
-    ) -> std::io::Result<()> {
-        let outcome = self.home.get_or_init(home).arm(self, direction);
+    pub fn arm(self: &Arc<Self>, home: impl FnOnce() -> Arc<dyn Remote>) -> std::io::Result<()> {
+        let outcome = self.home.get_or_init(home).arm(self);
         if outcome.is_err() {
             // Whoever began to wait meanwhile relied on this attempt.
             let mut wakes = Wakes::default();
-            self.disarmed(direction, &mut wakes);
+            self.disarmed(&mut wakes);
             wakes.wake_all();
         }
         outcome
@@ -374,15 +385,12 @@ impl Source {
         self.collect(ready, wakes);
     }
 
-    /// The driver's word that `direction` is watched no longer (the kernel
-    /// ended it): it counts as ready again, so that the next attempt re-arms.
-    pub(crate) fn disarmed(&self, direction: Direction, wakes: &mut Wakes) {
-        self.set_key(direction, None);
-        let ready = match direction {
-            Direction::Read => Ready::READABLE,
-            Direction::Write => Ready::WRITABLE,
-        };
-        self.advance(u32::from(ready.bits()) | direction.assumed(), 0);
+    /// Nobody watches it after all: both directions count as ready again, so
+    /// that the next attempt asks anew.
+    fn disarmed(&self, wakes: &mut Wakes) {
+        let ready = Ready::READABLE | Ready::WRITABLE;
+        let assumed = ASSUMED_READ | ASSUMED_WRITE;
+        self.advance(u32::from(ready.bits()) | assumed, 0);
         self.collect(ready, wakes);
     }
 
@@ -392,17 +400,17 @@ impl Source {
         self.collect(Ready::ALL, wakes);
     }
 
-    /// The home driver's key for `direction`, while it is armed.
-    pub(crate) fn key(&self, direction: Direction) -> Option<u32> {
+    /// The home driver's key, while it is armed.
+    pub(crate) fn key(&self) -> Option<u32> {
         // Relaxed: written and read under the driver's own lock.
-        match self.keys[direction.index()].load(Ordering::Relaxed) {
+        match self.key.load(Ordering::Relaxed) {
             NO_KEY => None,
             key => Some(key),
         }
     }
 
-    pub(crate) fn set_key(&self, direction: Direction, key: Option<u32>) {
-        self.keys[direction.index()].store(key.unwrap_or(NO_KEY), Ordering::Relaxed);
+    pub(crate) fn set_key(&self, key: Option<u32>) {
+        self.key.store(key.unwrap_or(NO_KEY), Ordering::Relaxed);
     }
 
     fn advance(&self, set: u32, unset: u32) {

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tapio_driver::{Direction, Event, Interest, Lane, Place, Ready, Remote, Source};
+use tapio_driver::{Direction, Event, Interest, Place, Ready, Remote, Source};
 
 use crate::context;
 use crate::coop;
@@ -27,21 +27,8 @@ pub(crate) struct Watched<E: AsFd> {
 }
 
 impl<E: AsFd> Watched<E> {
-    /// For streams: the driver's fastest way.
     #[track_caller]
     pub(crate) fn new(io: E) -> io::Result<Watched<E>> {
-        Watched::with_lane(io, Lane::Stream)
-    }
-
-    /// For listeners, datagrams and foreign descriptors: closing takes effect at
-    /// once, whatever the driver.
-    #[track_caller]
-    pub(crate) fn unheld(io: E) -> io::Result<Watched<E>> {
-        Watched::with_lane(io, Lane::Unheld)
-    }
-
-    #[track_caller]
-    fn with_lane(io: E, lane: Lane) -> io::Result<Watched<E>> {
         let handle = Handle::current();
         assert!(
             handle.is_io_enabled(),
@@ -51,7 +38,7 @@ impl<E: AsFd> Watched<E> {
         if handle.shared.is_stopping() {
             return Err(tapio_driver::shut_down_error());
         }
-        let source = Source::new(io.as_fd().as_raw_fd(), lane);
+        let source = Source::new(io.as_fd().as_raw_fd());
         Ok(Watched {
             io: Some(io),
             source,
@@ -73,31 +60,47 @@ impl<E: AsFd> Watched<E> {
     pub(crate) fn register_now(&self) -> io::Result<()> {
         for direction in Direction::BOTH {
             if self.source.settle(direction) {
-                self.arm(direction)?;
+                self.arm()?;
             }
         }
         Ok(())
     }
 
-    /// Waits for the driver's word that `direction` can go on.
+    /// Waits for the kernel's word that `direction` can go on.
     pub(crate) fn poll_ready(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
     ) -> Poll<io::Result<Event>> {
         let spent = ready!(coop::poll_proceed(cx));
-        if let Err(error) = self.settle(direction) {
-            return Poll::Ready(Err(error));
-        }
-        let event = ready!(self.source.poll_ready(cx, direction));
+        let event = match self.ask(direction.interest())? {
+            Some(event) => event,
+            None => ready!(self.source.poll_ready(cx, direction)),
+        };
         spent.made_progress();
         Poll::Ready(check(event))
+    }
+
+    /// What the kernel says at this moment of an object that is not watched.
+    /// If that is nothing, or it is watched, its driver is to be waited for.
+    fn ask(&self, interest: Interest) -> io::Result<Option<Event>> {
+        if !directions(interest).any(|direction| self.source.is_assumed(direction)) {
+            return Ok(None);
+        }
+        let event = self.source.ask(interest);
+        if !event.ready.is_empty() {
+            return Ok(Some(event));
+        }
+        for direction in directions(interest) {
+            self.settle(direction)?;
+        }
+        Ok(None)
     }
 
     /// Takes back readiness that was used up.
     pub(crate) fn clear(&self, event: Event, direction: Direction) -> io::Result<()> {
         if self.source.clear(event, direction) {
-            self.arm(direction)?;
+            self.arm()?;
         }
         Ok(())
     }
@@ -105,7 +108,7 @@ impl<E: AsFd> Watched<E> {
     /// Takes back what the kernel has just denied by "would block".
     fn refute(&self, event: Event, direction: Direction) -> io::Result<()> {
         if self.source.refute(event, direction) {
-            self.arm(direction)?;
+            self.arm()?;
         }
         Ok(())
     }
@@ -144,9 +147,9 @@ impl<E: AsFd> Watched<E> {
         }
     }
 
-    /// As `poll_io`, for reading into `capacity` bytes of a stream: fewer
-    /// bytes than that mean that nothing is left, which spares the call that
-    /// would say so.
+    /// As `poll_io`, for reading into `capacity` bytes of a stream that never
+    /// stops in the middle of what is there: fewer bytes than that mean that
+    /// nothing is left, which spares the call that would say so.
     pub(crate) fn poll_read_some(
         &self,
         cx: &mut Context<'_>,
@@ -179,9 +182,8 @@ impl<E: AsFd> Watched<E> {
             let event = check(event)?;
             match attempt(|| f(self.get())) {
                 Ok(done) => {
-                    // Reports come edge by edge, so what arrives from now on
-                    // is reported, if the direction is watched at all.
-                    if 0 < done && done < asked && !self.source.is_assumed(direction) {
+                    let is_short = 0 < done && done < asked.min(COUNT_MAX);
+                    if is_short && self.source.is_used_up_by_short(direction) {
                         self.clear(event, direction)?;
                     }
                     spent.made_progress();
@@ -224,19 +226,19 @@ impl<E: AsFd> Watched<E> {
         }
     }
 
-    /// Waits for the driver's word that some of `interest` is there.
+    /// Waits for the kernel's word that some of `interest` is there. As in
+    /// tokio, this spends nothing of the task's budget; the operation that
+    /// follows does.
     ///
     /// # Cancel safety
     /// Readiness is not used up: nothing is lost when dropped.
     pub(crate) async fn ready_event(&self, interest: Interest) -> io::Result<Event> {
         let mut waiter = Waiter::new(&self.source);
         poll_fn(|cx| {
-            let spent = ready!(coop::poll_proceed(cx));
-            for direction in directions(interest) {
-                self.settle(direction)?;
-            }
-            let event = ready!(waiter.poll(cx, interest));
-            spent.made_progress();
+            let event = match self.ask(interest)? {
+                Some(event) => event,
+                None => ready!(waiter.poll(cx, interest)),
+            };
             Poll::Ready(check(event))
         })
         .await
@@ -245,11 +247,6 @@ impl<E: AsFd> Watched<E> {
     /// As `ready_event`, without what it takes to clear it.
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         Ok(self.ready_event(interest).await?.ready)
-    }
-
-    /// Whether any of `interest` is there, as far as anybody knows.
-    pub(crate) fn is_ready(&self, interest: Interest) -> bool {
-        !self.source.event(interest.mask()).ready.is_empty()
     }
 
     /// Tries `f` once if the object may be ready, without waiting.
@@ -273,14 +270,14 @@ impl<E: AsFd> Watched<E> {
 
     fn settle(&self, direction: Direction) -> io::Result<()> {
         if self.source.settle(direction) {
-            self.arm(direction)?;
+            self.arm()?;
         }
         Ok(())
     }
 
     #[cold]
-    fn arm(&self, direction: Direction) -> io::Result<()> {
-        self.source.arm(direction, || self.home())
+    fn arm(&self) -> io::Result<()> {
+        self.source.arm(|| self.home())
     }
 
     /// The driver that is to watch: this worker's, if this thread is one.
@@ -289,6 +286,10 @@ impl<E: AsFd> Watched<E> {
         Arc::clone(shared.seat(shared.home_seat()).remote())
     }
 }
+
+/// The most bytes that one call reads or writes, whatever it was asked for
+/// (the kernel's `MAX_RW_COUNT`).
+const COUNT_MAX: usize = 0x7fff_f000;
 
 /// Makes a call to the kernel: the place through which all I/O goes, and where
 /// it is counted for the running task. What would have blocked or was

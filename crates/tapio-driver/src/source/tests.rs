@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::{Direction, Event, Lane, Place, Source};
+use super::{Direction, Event, Place, Source};
 use crate::contract::Remote;
 use crate::ready::{Interest, Ready};
 use crate::wakes::Wakes;
@@ -18,18 +18,16 @@ struct Stub {
 }
 
 impl Remote for Stub {
-    fn arm(&self, source: &Arc<Source>, direction: Direction) -> io::Result<()> {
+    fn arm(&self, source: &Arc<Source>) -> io::Result<()> {
         if !self.is_taking {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
-        source.set_key(direction, Some(1));
+        source.set_key(Some(1));
         Ok(())
     }
 
     fn release(&self, source: &Arc<Source>) {
-        for direction in Direction::BOTH {
-            source.set_key(direction, None);
-        }
+        source.set_key(None);
     }
 
     fn unpark(&self) {}
@@ -71,11 +69,11 @@ impl Bell {
 
 /// A source whose readiness is all taken back, and which a driver watches.
 fn armed() -> Arc<Source> {
-    let source = Source::new(-1, Lane::Stream);
+    let source = Source::new(-1);
     let home: Arc<dyn Remote> = Arc::new(Stub { is_taking: true });
     for direction in Direction::BOTH {
         assert!(source.settle(direction));
-        let armed = source.arm(direction, || Arc::clone(&home));
+        let armed = source.arm(|| Arc::clone(&home));
         armed.expect("this driver takes everything");
     }
     source
@@ -89,14 +87,14 @@ fn report(source: &Source, ready: Ready) {
 
 #[test]
 fn a_refused_watch_leaves_nobody_waiting() {
-    let source = Source::new(-1, Lane::Stream);
+    let source = Source::new(-1);
     assert!(source.settle(Direction::Read));
     // Another task begins to wait just before the first one's watch is refused.
     let (bell, other, mut place) = (Arc::default(), Arc::default(), Place::default());
     assert!(Bell::wait(&bell, &source, Direction::Read).is_pending());
     let waiting = Bell::wait_for(&other, &source, Interest::READABLE, &mut place);
     assert!(waiting.is_pending());
-    let refused = source.arm(Direction::Read, || Arc::new(Stub { is_taking: false }));
+    let refused = source.arm(|| Arc::new(Stub { is_taking: false }));
     assert!(refused.is_err());
     assert_eq!((bell.rings(), other.rings()), (1, 1));
     assert!(
@@ -150,23 +148,6 @@ fn each_direction_takes_back_its_own() {
     let _ = source.clear(event, Direction::Read);
     let closed = Ready::READ_CLOSED | Ready::WRITE_CLOSED;
     assert_eq!(source.event(Ready::ALL).ready, closed);
-}
-
-#[test]
-fn a_watch_that_ended_is_asked_for_again() {
-    let source = armed();
-    let bell = Arc::<Bell>::default();
-    assert!(bell.wait(&source, Direction::Write).is_pending());
-    let mut wakes = Wakes::default();
-    source.disarmed(Direction::Write, &mut wakes);
-    wakes.wake_all();
-    assert_eq!(bell.rings(), 1);
-    let event = source.event(Direction::Write.mask());
-    assert!(
-        source.clear(event, Direction::Write),
-        "it must be armed anew"
-    );
-    assert!(!source.is_assumed(Direction::Read), "the other goes on");
 }
 
 #[test]

@@ -7,28 +7,28 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 
 use rustix::net::SendFlags;
-use tapio_driver::{Direction, Interest, Lane, Limit, Ready, Source};
+use tapio_driver::{Direction, Interest, Limit, Ready, Source};
 
-use crate::rig::{Bell, Line, Rig, each_lane, is_ready};
+use crate::rig::{Bell, Line, Rig, is_ready, with_rig};
 
 #[test]
 fn what_is_ready_when_armed_is_reported() {
-    each_lane(|rig, lane| {
+    with_rig(|rig| {
         for direction in Direction::BOTH {
-            let (line, bell) = (Line::new(lane), Bell::new());
+            let (line, bell) = (Line::new(), Bell::new());
             line.send();
             rig.arm(&line.source, direction);
             assert!(bell.wait(&line.source, direction).is_pending());
             rig.park_until("it is reported", || line.is_ready(direction));
-            assert_eq!(bell.rings(), 1, "{direction:?} on {lane:?}");
+            assert_eq!(bell.rings(), 1, "{direction:?}");
         }
     });
 }
 
 #[test]
 fn nothing_is_reported_that_is_not_there() {
-    each_lane(|rig, lane| {
-        let line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let line = Line::reading(rig);
         let bell = Bell::new();
         assert!(bell.wait(&line.source, Direction::Read).is_pending());
         rig.settle();
@@ -39,22 +39,22 @@ fn nothing_is_reported_that_is_not_there() {
 
 #[test]
 fn an_edge_between_two_parks_is_reported_by_the_second() {
-    each_lane(|rig, lane| {
-        let line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let line = Line::reading(rig);
         rig.settle();
         let bell = Bell::new();
         assert!(bell.wait(&line.source, Direction::Read).is_pending());
         line.send();
         rig.park(Limit::Forever);
-        assert!(line.is_ready(Direction::Read), "on {lane:?}");
+        assert!(line.is_ready(Direction::Read), "at the end");
         assert_eq!(bell.rings(), 1);
     });
 }
 
 #[test]
 fn an_edge_during_a_park_ends_it() {
-    each_lane(|rig, lane| {
-        let line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let line = Line::reading(rig);
         rig.settle();
         for _ in 0..200 {
             let mut far = line.far.try_clone().expect("a descriptor");
@@ -69,8 +69,8 @@ fn an_edge_during_a_park_ends_it() {
 
 #[test]
 fn every_edge_is_reported_anew() {
-    each_lane(|rig, lane| {
-        let line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let line = Line::reading(rig);
         for _ in 0..200 {
             line.send();
             rig.park_until("the byte is reported", || line.is_ready(Direction::Read));
@@ -83,8 +83,8 @@ fn every_edge_is_reported_anew() {
 
 #[test]
 fn a_full_pipe_is_writable_again_when_drained() {
-    each_lane(|rig, lane| {
-        let line = Line::new(lane);
+    with_rig(|rig| {
+        let line = Line::new();
         rig.arm(&line.source, Direction::Write);
         for _ in 0..20 {
             rig.park_until("there is room", || line.is_ready(Direction::Write));
@@ -106,8 +106,8 @@ fn a_full_pipe_is_writable_again_when_drained() {
 
 #[test]
 fn the_end_of_a_stream_stays() {
-    each_lane(|rig, lane| {
-        let line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let line = Line::reading(rig);
         line.far
             .shutdown(Shutdown::Write)
             .expect("a connected pair");
@@ -117,7 +117,7 @@ fn the_end_of_a_stream_stays() {
         let _ = line.source.clear(event, Direction::Read);
         assert!(line.source.event(Ready::ALL).ready.is_read_closed());
 
-        let other = Line::reading(rig, lane);
+        let other = Line::reading(rig);
         rig.settle();
         assert!(!other.is_ready(Direction::Read), "the end is no one else's");
     });
@@ -125,8 +125,8 @@ fn the_end_of_a_stream_stays() {
 
 #[test]
 fn a_peer_that_is_gone_closes_both_halves() {
-    each_lane(|rig, lane| {
-        let Line { source, near, far } = &mut Line::reading(rig, lane);
+    with_rig(|rig| {
+        let Line { source, near, far } = &mut Line::reading(rig);
         let (_, peer) = UnixStream::pair().expect("a socket pair");
         drop(std::mem::replace(far, peer));
         rig.park_until("the end is reported", || is_ready(source, Direction::Read));
@@ -141,9 +141,9 @@ fn a_peer_that_is_gone_closes_both_halves() {
 
 #[test]
 fn a_reader_that_is_gone_closes_a_pipe() {
-    each_lane(|rig, lane| {
+    with_rig(|rig| {
         let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
-        let source = Source::new(writer.as_raw_fd(), lane);
+        let source = Source::new(writer.as_raw_fd());
         rig.arm(&source, Direction::Write);
         rig.park_until("there is room", || is_ready(&source, Direction::Write));
         drop(reader);
@@ -157,9 +157,9 @@ fn a_reader_that_is_gone_closes_a_pipe() {
 
 #[test]
 fn urgent_data_is_a_priority_that_can_be_taken_back() {
-    each_lane(|rig, lane| {
+    with_rig(|rig| {
         let (near, far) = tcp_pair();
-        let source = Source::new(near.as_raw_fd(), lane);
+        let source = Source::new(near.as_raw_fd());
         rig.arm(&source, Direction::Read);
         rustix::net::send(&far, b"!", SendFlags::OOB).expect("one urgent byte");
         let mask = Interest::PRIORITY.mask();
@@ -168,7 +168,7 @@ fn urgent_data_is_a_priority_that_can_be_taken_back() {
         let _ = source.clear(event, Direction::Read);
         assert!(
             !source.event(mask).ready.is_priority(),
-            "whoever waits for priority alone would spin on {lane:?}"
+            "whoever waits for priority alone would spin"
         );
         source.release();
     });
@@ -176,10 +176,10 @@ fn urgent_data_is_a_priority_that_can_be_taken_back() {
 
 #[test]
 fn listeners_and_connects_are_reported() {
-    each_lane(|rig, lane| {
+    with_rig(|rig| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         listener.set_nonblocking(true).expect("a mode of a socket");
-        let source = Source::new(listener.as_raw_fd(), lane);
+        let source = Source::new(listener.as_raw_fd());
         rig.arm(&source, Direction::Read);
         rig.settle();
         assert!(!is_ready(&source, Direction::Read));
@@ -192,9 +192,9 @@ fn listeners_and_connects_are_reported() {
 
 #[test]
 fn a_reset_is_an_error_for_whoever_waits() {
-    each_lane(|rig: &mut Rig, lane: Lane| {
+    with_rig(|rig: &mut Rig| {
         let (near, far) = tcp_pair();
-        let source = Source::new(near.as_raw_fd(), lane);
+        let source = Source::new(near.as_raw_fd());
         let (reader, writer) = (Bell::new(), Bell::new());
         rig.arm(&source, Direction::Read);
         assert!(reader.wait(&source, Direction::Read).is_pending());
@@ -219,14 +219,14 @@ fn a_reset_is_an_error_for_whoever_waits() {
 
 #[test]
 fn an_error_is_told_to_whoever_reads() {
-    each_lane(|rig, lane| {
+    with_rig(|rig| {
         let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         near.set_nonblocking(true).expect("a mode of a socket");
         let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         near.connect(gone.local_addr().expect("bound"))
             .expect("an address");
         drop(gone);
-        let source = Source::new(near.as_raw_fd(), lane);
+        let source = Source::new(near.as_raw_fd());
         let reader = Bell::new();
         rig.arm(&source, Direction::Read);
         rig.settle();

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapio_driver::{Direction, Driver, DriverKind, Interest, Lane, Limit, Place, Source, Wakes};
+use tapio_driver::{Direction, Driver, Interest, Limit, Place, Source, Wakes};
 
 use crate::child::in_child;
 use crate::count::{describe_descriptors, descriptors};
-use crate::rig::{Bell, LANES, Line, Rig, each_driver, each_lane, wait_until};
+use crate::rig::{Bell, Line, Rig, with_rig, with_watchdog};
 
 /// A shutdown that has to give up waits for a second.
 const PROMPT: Duration = Duration::from_millis(500);
@@ -22,8 +22,8 @@ fn assert_descriptors(before: usize, when: &str) {
 
 #[test]
 fn everybody_who_waits_is_told() {
-    each_lane(|rig, lane| {
-        let lines: Vec<_> = (0..50).map(|_| Line::reading(rig, lane)).collect();
+    with_rig(|rig| {
+        let lines: Vec<_> = (0..50).map(|_| Line::reading(rig)).collect();
         let bells: Vec<_> = lines.iter().map(|_| Bell::new()).collect();
         for (line, bell) in lines.iter().zip(&bells) {
             assert!(bell.wait(&line.source, Direction::Read).is_pending());
@@ -39,14 +39,10 @@ fn everybody_who_waits_is_told() {
         );
         // Some are known to the kernel, the rest is not.
         rig.settle();
-        let more: Vec<_> = (0..600).map(|_| Line::reading(rig, lane)).collect();
+        let more: Vec<_> = (0..600).map(|_| Line::reading(rig)).collect();
         let begin = Instant::now();
         rig.shut_down();
-        assert!(
-            begin.elapsed() < PROMPT,
-            "{:?} on {lane:?}",
-            begin.elapsed()
-        );
+        assert!(begin.elapsed() < PROMPT, "{:?}", begin.elapsed());
         assert_eq!(queued.rings(), 1);
         source.leave(&mut place);
         for (line, bell) in lines.iter().zip(&bells) {
@@ -64,16 +60,16 @@ fn everybody_who_waits_is_told() {
 
 #[test]
 fn nothing_can_be_armed_afterwards() {
-    each_lane(|rig, lane| {
-        let before = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let before = Line::reading(rig);
         rig.shut_down();
-        let line = Line::new(lane);
+        let line = Line::new();
         for _ in 0..2 {
             assert!(
                 line.source.settle(Direction::Read),
                 "each attempt asks anew"
             );
-            let refused = line.source.arm(Direction::Read, || Arc::clone(&rig.remote));
+            let refused = line.source.arm(|| Arc::clone(&rig.remote));
             let refused = refused.expect_err("the driver is gone");
             assert!(tapio_driver::is_shut_down_error(&refused), "{refused}");
         }
@@ -92,10 +88,10 @@ fn nothing_can_be_armed_afterwards() {
 #[test]
 fn descriptors_are_closed_by_shutting_down() {
     in_child("end::descriptors_are_closed_by_shutting_down", || {
-        each_driver(|kind| {
+        with_watchdog(|| {
             let before = descriptors();
-            let mut rig = Rig::open(kind);
-            let lines: Vec<_> = (0..20).map(|n| Line::reading(&rig, LANES[n % 2])).collect();
+            let mut rig = Rig::open();
+            let lines: Vec<_> = (0..20).map(|_| Line::reading(&rig)).collect();
             rig.settle();
             rig.shut_down();
             // The remote and the sources live on.
@@ -109,12 +105,12 @@ fn descriptors_are_closed_by_shutting_down() {
 #[test]
 fn dropping_a_driver_leaks_nothing() {
     in_child("end::dropping_a_driver_leaks_nothing", || {
-        each_driver(|kind| {
+        with_watchdog(|| {
             let before = descriptors();
             for round in 0..20 {
-                let mut rig = Rig::open(kind);
+                let mut rig = Rig::open();
                 let bell = Bell::new();
-                let lines: Vec<_> = (0..20).map(|n| Line::reading(&rig, LANES[n % 2])).collect();
+                let lines: Vec<_> = (0..20).map(|_| Line::reading(&rig)).collect();
                 if round % 2 == 0 {
                     rig.settle();
                 }
@@ -135,10 +131,10 @@ fn a_source_that_outlives_its_driver_keeps_no_descriptor() {
     in_child(
         "end::a_source_that_outlives_its_driver_keeps_no_descriptor",
         || {
-            each_driver(|kind| {
+            with_watchdog(|| {
                 let before = descriptors();
-                let mut rig = Rig::open(kind);
-                let line = Line::reading(&rig, Lane::Stream);
+                let mut rig = Rig::open();
+                let line = Line::reading(&rig);
                 rig.shut_down();
                 drop(rig);
                 assert_descriptors(before + 2, "while the socket is open");
@@ -151,10 +147,9 @@ fn a_source_that_outlives_its_driver_keeps_no_descriptor() {
 
 #[test]
 fn arrivals_do_not_delay_the_end() {
-    each_lane(|rig, lane| {
+    with_rig(|rig| {
         for _ in 0..20 {
-            let kind = rig.driver.kind();
-            let mut lines: Vec<_> = (0..50).map(|_| Line::reading(rig, lane)).collect();
+            let mut lines: Vec<_> = (0..50).map(|_| Line::reading(rig)).collect();
             rig.settle();
             // Another thread sends while this one does not enter the kernel:
             // every watch is busy when it is to be cancelled.
@@ -179,29 +174,22 @@ fn arrivals_do_not_delay_the_end() {
             }
             let begin = Instant::now();
             rig.shut_down();
-            assert!(
-                begin.elapsed() < PROMPT,
-                "{:?} on {lane:?}",
-                begin.elapsed()
-            );
+            assert!(begin.elapsed() < PROMPT, "{:?}", begin.elapsed());
             lines = peer.join().expect("the peer lives");
             for line in &mut lines {
                 line.close();
-                assert!(
-                    line.is_closed_for_peer(),
-                    "the kernel holds a file on {lane:?}"
-                );
+                assert!(line.is_closed_for_peer(), "the kernel holds a file");
             }
-            *rig = Rig::open(kind);
+            *rig = Rig::open();
         }
     });
 }
 
 #[test]
 fn another_thread_may_end_it() {
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
-        let lines: Vec<_> = (0..20).map(|n| Line::reading(&rig, LANES[n % 2])).collect();
+    with_watchdog(|| {
+        let mut rig = Rig::open();
+        let lines: Vec<_> = (0..20).map(|_| Line::reading(&rig)).collect();
         rig.settle();
         let (remote, begin) = (Arc::clone(&rig.remote), Instant::now());
         thread::spawn(move || rig.shut_down())
@@ -209,28 +197,26 @@ fn another_thread_may_end_it() {
             .expect("it ends");
         assert!(begin.elapsed() < PROMPT, "{:?}", begin.elapsed());
         assert_eq!(remote.live(), 0);
-        // A ring that is ended by a thread which does not own it is ended by the
-        // kernel, in its own time; listeners are not affected.
         for mut line in lines {
             line.close();
-            wait_until("the peer sees it closed", || line.is_closed_for_peer());
+            assert!(line.is_closed_for_peer(), "closed at once");
         }
     });
 }
 
 #[test]
 fn arming_while_it_ends_fails_or_is_told() {
-    each_driver(|kind| {
+    with_watchdog(|| {
         for _ in 0..30 {
-            let mut rig = Rig::open(kind);
+            let mut rig = Rig::open();
             let remote = Arc::clone(&rig.remote);
             let arming = thread::spawn(move || {
                 let mut armed = Vec::new();
-                for index in 0..100_000 {
-                    let line = Line::new(LANES[index % 2]);
+                for _ in 0..100_000 {
+                    let line = Line::new();
                     let _ = line.source.settle(Direction::Read);
                     let bell = Bell::new();
-                    let outcome = line.source.arm(Direction::Read, || Arc::clone(&remote));
+                    let outcome = line.source.arm(|| Arc::clone(&remote));
                     if outcome.is_err() {
                         return armed;
                     }
@@ -247,15 +233,6 @@ fn arming_while_it_ends_fails_or_is_told() {
             }
             assert_eq!(rig.remote.live(), 0);
         }
-    });
-}
-
-#[test]
-fn a_ring_that_was_not_asked_for_is_not_opened() {
-    in_child("end::a_ring_that_was_not_asked_for_is_not_opened", || {
-        let rig = Rig::open(DriverKind::Poll);
-        assert!(!describe_descriptors().contains("io_uring"));
-        drop(rig);
     });
 }
 

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use tapio_driver::{Limit, Remote};
 
-use crate::rig::{PATIENCE, Rig, each_driver};
+use crate::rig::{PATIENCE, Rig, with_watchdog};
 
 /// A machine that is busy with other tests delays a wake by this much at worst.
 const LATE: Duration = Duration::from_secs(2);
 
 #[test]
 fn a_deadline_is_kept() {
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         for micros in [0, 50, 300, 1_000, 1_500, 20_000, 60_000] {
             let begin = Instant::now();
             let moment = begin + Duration::from_micros(micros);
@@ -29,8 +29,8 @@ fn a_deadline_is_kept() {
 
 #[test]
 fn a_deadline_that_has_passed_does_not_sleep() {
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         let begin = Instant::now();
         for _ in 0..100 {
             rig.park(Limit::Until(begin));
@@ -41,8 +41,8 @@ fn a_deadline_that_has_passed_does_not_sleep() {
 
 #[test]
 fn a_deadline_beyond_the_kernels_reach_still_sleeps() {
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         // 2^63 ns are 292 years, 2^31 ms are 25 days.
         for years in [1, 280, 300, 10_000_000] {
             let begin = Instant::now();
@@ -61,8 +61,8 @@ fn a_deadline_beyond_the_kernels_reach_still_sleeps() {
 
 #[test]
 fn not_waiting_does_not_sleep() {
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         let begin = Instant::now();
         for _ in 0..1_000 {
             assert_eq!(rig.park(Limit::NoWait), 0);
@@ -73,8 +73,8 @@ fn not_waiting_does_not_sleep() {
 
 #[test]
 fn an_unpark_before_a_park_ends_it_at_once() {
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         for _ in 0..100 {
             rig.remote.unpark();
             rig.park(Limit::Forever);
@@ -88,8 +88,8 @@ fn an_unpark_before_a_park_ends_it_at_once() {
 
 #[test]
 fn many_unparks_count_as_one() {
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         let others: Vec<_> = (0..4)
             .map(|_| {
                 let remote = Arc::clone(&rig.remote);
@@ -111,8 +111,8 @@ fn many_unparks_count_as_one() {
 
 #[test]
 fn an_unpark_during_a_park_ends_it() {
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         for _ in 0..20 {
             let waker = wake_after(&rig.remote, Duration::from_millis(1));
             rig.park(Limit::Forever);
@@ -124,8 +124,8 @@ fn an_unpark_during_a_park_ends_it() {
 #[test]
 fn no_unpark_is_lost_however_it_falls() {
     const ROUNDS: usize = 20_000;
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         let (asked, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let other = {
             let (remote, asked, seen) = (Arc::clone(&rig.remote), asked.clone(), seen.clone());
@@ -158,8 +158,8 @@ fn no_unpark_is_lost_however_it_falls() {
 fn a_look_at_the_driver_loses_no_unpark() {
     // What an unpark announces is published before it, so a park without
     // waiting may use the unpark up: its caller looks afterwards anyway.
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         let flag = Arc::new(AtomicBool::new(false));
         for _ in 0..200 {
             flag.store(false, Ordering::Relaxed);

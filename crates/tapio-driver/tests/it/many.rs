@@ -1,5 +1,4 @@
-//! More watches at once than a ring has entries, and more reports than its
-//! completion queue holds.
+//! More watches at once than one call to the kernel tells of.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,11 +7,11 @@ use std::thread;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tapio_driver::{Direction, DriverKind, Lane, Limit, Source};
+use tapio_driver::{Direction, Limit, Source};
 
-use crate::rig::{Bell, LANES, Line, Rig, arm, each_driver, each_lane};
+use crate::rig::{Bell, Rig, arm, with_rig, with_watchdog};
 
-/// Twenty times a ring's entries, five times its completion queue.
+/// Twenty times what one call fetches.
 const COUNT: u64 = 5_000;
 
 /// Held by each of these tests, so that they do not take the descriptors from
@@ -31,11 +30,11 @@ struct Signal {
 }
 
 impl Signal {
-    fn new(lane: Lane) -> Signal {
+    fn new() -> Signal {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let event = event.expect("an event descriptor");
         Signal {
-            source: Source::new(event.as_raw_fd(), lane),
+            source: Source::new(event.as_raw_fd()),
             bell: Bell::new(),
             event,
         }
@@ -46,7 +45,7 @@ impl Signal {
         let event = self.source.event(Direction::Read.mask());
         if self.source.clear(event, Direction::Read) {
             self.source
-                .arm(Direction::Read, || Arc::clone(&rig.remote))
+                .arm(|| Arc::clone(&rig.remote))
                 .expect("an event descriptor can be watched");
         }
         assert!(self.bell.wait(&self.source, Direction::Read).is_pending());
@@ -68,7 +67,7 @@ impl Drop for Signal {
 }
 
 /// One of `shares` equal shares of [`COUNT`], or of what the limit allows.
-fn signals(lane: Lane, shares: u64) -> Vec<Signal> {
+fn signals(shares: u64) -> Vec<Signal> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -78,14 +77,14 @@ fn signals(lane: Lane, shares: u64) -> Vec<Signal> {
     let room = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     // Other tests of this binary need descriptors meanwhile.
     let count = COUNT.min(room / 3) / shares;
-    (0..count).map(|_| Signal::new(lane)).collect()
+    (0..count).map(|_| Signal::new()).collect()
 }
 
 #[test]
 fn as_many_as_there_are_descriptors() {
     let _alone = alone();
-    each_lane(|rig, lane| {
-        let all = signals(lane, 1);
+    with_rig(|rig| {
+        let all = signals(1);
         for round in 1..=3 {
             all.iter().for_each(|signal| signal.wait(rig));
             rig.settle();
@@ -103,43 +102,7 @@ fn as_many_as_there_are_descriptors() {
         }
         assert_eq!(rig.remote.live(), all.len() - not_watched(&all));
         drop(all);
-        rig.drain(&format!("on {lane:?}"));
-    });
-}
-
-#[test]
-fn a_watch_that_the_kernel_ends_is_asked_for_again() {
-    let _alone = alone();
-    each_lane(|rig, lane| {
-        let all = signals(lane, 1);
-        let unheld = Line::reading(rig, Lane::Unheld);
-        for round in 1..=3 {
-            let mut other = Line::reading(rig, lane);
-            all.iter().for_each(|signal| signal.wait(rig));
-            rig.settle();
-            all.iter().for_each(Signal::set);
-            // The watch over all unheld sources is one that is ended too.
-            unheld.send();
-            // A close comes behind all that is to be told, and that is more
-            // than the completion queue holds: the kernel then tells of what
-            // is too much once and for all.
-            other.close();
-            assert!(other.is_closed_for_peer());
-            rig.park_until("all are reported", || {
-                all.iter().all(|signal| signal.bell.rings() >= round)
-            });
-            rig.settle();
-            let is_stream_of_a_ring = rig.driver.kind() == DriverKind::Ring && lane == Lane::Stream;
-            if is_stream_of_a_ring && all.len() > 2_000 {
-                // Or else this test no longer fills the queue.
-                assert!(not_watched(&all) > 0, "the kernel ended no watch");
-            }
-            all.iter().for_each(Signal::reset);
-            rig.park_until("the unheld one is", || unheld.is_ready(Direction::Read));
-            let _ = unheld.source.clear(unheld.take(), Direction::Read);
-        }
-        drop((all, unheld));
-        rig.drain(&format!("on {lane:?}"));
+        rig.drain("at the end");
     });
 }
 
@@ -151,8 +114,8 @@ fn not_watched(all: &[Signal]) -> usize {
 #[test]
 fn the_last_of_many_is_reported_by_the_first_park() {
     let _alone = alone();
-    each_lane(|rig, lane| {
-        let all: Vec<_> = signals(lane, 1).into_iter().take(1_000).collect();
+    with_rig(|rig| {
+        let all: Vec<_> = signals(1).into_iter().take(1_000).collect();
         all.iter().for_each(|signal| signal.wait(rig));
         let last = all.last().expect("there are many");
         last.set();
@@ -165,13 +128,13 @@ fn the_last_of_many_is_reported_by_the_first_park() {
 fn armed_from_threads_while_the_owner_sleeps() {
     const THREADS: usize = 4;
     let _alone = alone();
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         let through = Arc::new(AtomicUsize::new(0));
-        let arming = LANES.into_iter().cycle().take(THREADS).map(|lane| {
+        let arming = (0..THREADS).map(|_| {
             let (remote, through) = (Arc::clone(&rig.remote), Arc::clone(&through));
             thread::spawn(move || {
-                let some = signals(lane, THREADS as u64);
+                let some = signals(THREADS as u64);
                 for Signal { source, bell, .. } in &some {
                     arm(&remote, source, Direction::Read);
                     assert!(bell.wait(source, Direction::Read).is_pending());
@@ -204,8 +167,8 @@ fn armed_from_threads_while_the_owner_sleeps() {
 #[test]
 fn both_directions_of_more_than_a_queue() {
     let _alone = alone();
-    each_lane(|rig, lane| {
-        let all: Vec<_> = signals(lane, 1).into_iter().take(1_500).collect();
+    with_rig(|rig| {
+        let all: Vec<_> = signals(1).into_iter().take(1_500).collect();
         let writers: Vec<_> = all.iter().map(|_| Bell::new()).collect();
         for (signal, writer) in all.iter().zip(&writers) {
             for direction in Direction::BOTH {

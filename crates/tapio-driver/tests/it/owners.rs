@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use tapio_driver::{Direction, Limit, Wakes};
 
-use crate::rig::{Bell, LANES, Line, PATIENCE, Rig, each_driver, each_lane, wait_until};
+use crate::rig::{Bell, Line, PATIENCE, Rig, with_rig, with_watchdog};
 
 #[test]
 fn two_drivers_in_one_thread_keep_apart() {
-    each_driver(|kind| {
-        let mut rigs = [Rig::open(kind), Rig::open(kind)];
-        let lines = [0, 1].map(|index: usize| Line::reading(&rigs[index], LANES[0]));
+    with_watchdog(|| {
+        let mut rigs = [Rig::open(), Rig::open()];
+        let lines = [0, 1].map(|index: usize| Line::reading(&rigs[index]));
         let bells = [0, 1].map(|index: usize| {
             let bell = Bell::new();
             assert!(
@@ -40,19 +40,16 @@ fn two_drivers_in_one_thread_keep_apart() {
 
 #[test]
 fn each_park_on_another_thread() {
-    each_lane(|rig, lane| {
-        let line = Line::new(lane);
+    with_rig(|rig| {
+        let line = Line::new();
         let bell = Bell::new();
         for round in 1..=20 {
-            // The kernel ends what a thread asked for when that thread ends:
-            // the next attempt then asks anew, wherever it is made.
             thread::scope(|scope| {
                 scope.spawn(|| {
-                    rig.occupy();
                     let event = line.source.event(Direction::Read.mask());
                     if line.source.clear(event, Direction::Read) {
                         let remote = || Arc::clone(&rig.remote);
-                        line.source.arm(Direction::Read, remote).expect("a socket");
+                        line.source.arm(remote).expect("a socket");
                     }
                     if bell.wait(&line.source, Direction::Read).is_pending() {
                         rig.settle();
@@ -60,9 +57,8 @@ fn each_park_on_another_thread() {
                 });
             });
             line.send();
-            rig.occupy();
             rig.park_until("the byte is reported", || line.is_ready(Direction::Read));
-            assert!(bell.rings() >= round, "round {round} on {lane:?}");
+            assert!(bell.rings() >= round, "round {round}");
             line.take();
         }
     });
@@ -70,19 +66,17 @@ fn each_park_on_another_thread() {
 
 #[test]
 fn an_owner_that_has_ended_leaves_nothing_behind() {
-    each_lane(|rig, lane| {
-        let mut line = Line::new(lane);
+    with_rig(|rig| {
+        let mut line = Line::new();
         thread::scope(|scope| {
             scope.spawn(|| {
-                rig.occupy();
                 rig.arm(&line.source, Direction::Read);
                 rig.settle();
             });
         });
         line.close();
-        rig.occupy();
         rig.drain("at the end");
-        wait_until("the peer sees it closed", || line.is_closed_for_peer());
+        assert!(line.is_closed_for_peer(), "closed at once");
         // The alarm works for the new owner.
         let remote = Arc::clone(&rig.remote);
         let other = thread::spawn(move || remote.unpark());
@@ -100,18 +94,15 @@ enum Busy {
 
 #[test]
 fn a_former_owner_that_lives_on_keeps_nothing_back() {
-    each_driver(|kind| {
-        for (busy, lane) in [Busy::Computing, Busy::Blocked]
-            .into_iter()
-            .flat_map(|busy| LANES.map(|lane| (busy, lane)))
-        {
+    with_watchdog(|| {
+        for busy in [Busy::Computing, Busy::Blocked] {
             let go_on = Arc::new(AtomicBool::new(false));
             let (give, take) = mpsc::channel();
             let former = thread::spawn({
                 let go_on = Arc::clone(&go_on);
                 move || {
-                    let mut rig = Rig::open(kind);
-                    let line = Line::reading(&rig, lane);
+                    let mut rig = Rig::open();
+                    let line = Line::reading(&rig);
                     rig.settle();
                     give.send((rig, line)).expect("somebody takes over");
                     while !go_on.load(Ordering::Acquire) {
@@ -123,7 +114,6 @@ fn a_former_owner_that_lives_on_keeps_nothing_back() {
                 }
             });
             let (mut rig, mut line) = take.recv().expect("the former owner hands over");
-            rig.occupy();
             for _ in 0..5 {
                 line.send();
                 rig.park_until("a byte is reported", || line.is_ready(Direction::Read));
@@ -133,7 +123,7 @@ fn a_former_owner_that_lives_on_keeps_nothing_back() {
             }
             line.close();
             rig.settle();
-            wait_until("the peer sees it closed", || line.is_closed_for_peer());
+            assert!(line.is_closed_for_peer(), "closed at once");
             rig.shut_down();
             assert_eq!(rig.remote.live(), 0);
             go_on.store(true, Ordering::Release);

@@ -12,11 +12,11 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proptest::collection::vec;
-use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
-use tapio_driver::{Direction, Lane, Ready};
+use tapio_driver::{Direction, Ready};
 
-use crate::rig::{Bell, LANES, Line, Rig, each_driver, wait_until};
+use crate::rig::{Bell, Line, Rig, with_watchdog};
 
 /// Sequences for each driver; one takes about a millisecond.
 const CASES: u32 = 150;
@@ -25,7 +25,7 @@ const SLOTS: usize = 6;
 #[derive(Clone, Debug)]
 enum Op {
     /// Opens a line in a slot that has none; its number was often used before.
-    Open(usize, Lane),
+    Open(usize),
     /// The peer sends some bytes.
     Send(usize, usize),
     /// Reads until it would block, and waits.
@@ -49,7 +49,7 @@ enum Op {
 fn any_op() -> impl Strategy<Value = Op> {
     let slot = || 0..SLOTS;
     prop_oneof![
-        4 => (slot(), any::<bool>()).prop_map(|(slot, lane)| Op::Open(slot, LANES[usize::from(lane)])),
+        4 => slot().prop_map(Op::Open),
         4 => (slot(), 1..50_usize).prop_map(|(slot, bytes)| Op::Send(slot, bytes)),
         6 => slot().prop_map(Op::Read),
         2 => slot().prop_map(Op::Fill),
@@ -66,7 +66,6 @@ fn any_op() -> impl Strategy<Value = Op> {
 /// One line, and what the model knows of it.
 struct Slot {
     line: Line,
-    lane: Lane,
     waits: [Option<Arc<Bell>>; 2],
     /// Something happened in this direction since the driver last settled.
     has_moved: [bool; 2],
@@ -75,14 +74,11 @@ struct Slot {
     read: usize,
     is_finished: bool,
     is_full: bool,
-    has_changed_hands: bool,
 }
 
 struct World {
     rig: Rig,
     slots: [Option<Slot>; SLOTS],
-    /// Lines that were closed on another thread and not yet seen closed.
-    closing: Vec<Line>,
 }
 
 /// What became of an attempt to read or write.
@@ -103,7 +99,7 @@ fn any_sequence_of_operations() {
             now.map_or(1, |now| u64::from(now.subsec_nanos()))
         }
     };
-    each_driver(|kind| {
+    with_watchdog(|| {
         let mut runner = TestRunner::new(Config {
             cases: CASES,
             failure_persistence: None,
@@ -113,9 +109,8 @@ fn any_sequence_of_operations() {
         });
         let outcome = runner.run(&vec(any_op(), 1..80), |ops| {
             let world = World {
-                rig: Rig::open(kind),
+                rig: Rig::open(),
                 slots: Default::default(),
-                closing: Vec::new(),
             };
             world.run(&ops).end();
             Ok(())
@@ -131,15 +126,9 @@ impl World {
         for (index, op) in ops.iter().enumerate() {
             if let Op::ChangeHands = op {
                 let rest = &ops[index + 1..];
-                for slot in self.slots.iter_mut().flatten() {
-                    slot.has_changed_hands = true;
-                }
                 // The former owner lives on, blocked.
                 let end = thread::scope(|scope| {
-                    let next = scope.spawn(move || {
-                        self.rig.occupy();
-                        self.run(rest)
-                    });
+                    let next = scope.spawn(move || self.run(rest));
                     next.join()
                 });
                 return end.unwrap_or_else(|panic| resume_unwind(panic));
@@ -151,17 +140,13 @@ impl World {
 
     fn apply(&mut self, op: &Op) {
         match *op {
-            Op::Open(slot, lane) if self.slots[slot].is_none() => {
-                self.slots[slot] = Some(Slot::new(lane));
+            Op::Open(slot) if self.slots[slot].is_none() => {
+                self.slots[slot] = Some(Slot::new());
             }
             Op::Close(slot) => {
                 if let Some(mut slot) = self.slots[slot].take() {
                     slot.line.close();
-                    if slot.has_changed_hands {
-                        // The former owner's ring is ended in the kernel's time.
-                        wait_until("the peer sees it closed", || has_ended(&slot.line));
-                    }
-                    assert!(has_ended(&slot.line), "closed at once on {:?}", slot.lane);
+                    assert!(has_ended(&slot.line), "closed at once");
                 }
             }
             Op::CloseElsewhere(slot) => {
@@ -170,7 +155,8 @@ impl World {
                         slot.line.close();
                         slot.line
                     });
-                    self.closing.push(closing.join().expect("it is closed"));
+                    let line = closing.join().expect("it is closed");
+                    assert!(has_ended(&line), "closed at once");
                 }
             }
             Op::Park => self.park(),
@@ -180,7 +166,7 @@ impl World {
             Op::Fill(slot) => self.with(slot, Slot::fill),
             Op::Drain(slot) => self.with(slot, |slot, _| slot.drain()),
             Op::Finish(slot) => self.with(slot, |slot, _| slot.finish()),
-            Op::Open(..) | Op::ChangeHands => {}
+            Op::Open(_) | Op::ChangeHands => {}
         }
     }
 
@@ -197,13 +183,9 @@ impl World {
                 slot.check(&mut self.rig, direction);
             }
         }
-        for line in self.closing.drain(..) {
-            wait_until("the peer sees it closed", || has_ended(&line));
-        }
     }
 
     fn end(mut self) {
-        self.rig.occupy();
         self.park();
         self.rig.shut_down();
         assert_eq!(self.rig.remote.live(), 0);
@@ -216,17 +198,15 @@ impl World {
 }
 
 impl Slot {
-    fn new(lane: Lane) -> Slot {
+    fn new() -> Slot {
         Slot {
-            line: Line::new(lane),
-            lane,
+            line: Line::new(),
             waits: [None, None],
             has_moved: [false, false],
             sent: 0,
             read: 0,
             is_finished: false,
             is_full: false,
-            has_changed_hands: false,
         }
     }
 
@@ -312,7 +292,7 @@ impl Slot {
                     has_blocked = true;
                     if source.clear(event, direction) {
                         source
-                            .arm(direction, || Arc::clone(&rig.remote))
+                            .arm(|| Arc::clone(&rig.remote))
                             .expect("a socket can be watched");
                         self.has_moved = [true, true];
                     }
@@ -338,8 +318,7 @@ impl Slot {
         }
         assert!(
             bell.rings() == 0 || is_there || has_moved,
-            "told of nothing: {direction:?} on {:?}",
-            self.lane
+            "told of nothing: {direction:?}"
         );
         if bell.rings() > 0 {
             self.waits[direction as usize] = None;

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapio_driver::{Direction, Lane, Limit, Source};
+use tapio_driver::{Direction, Source};
 
-use crate::rig::{Bell, LANES, Line, PATIENCE, Rig, arm, each_driver, each_lane};
+use crate::rig::{Bell, Line, PATIENCE, Rig, arm, with_rig, with_watchdog};
 
 /// How far the driver got with a line when it is closed.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +30,8 @@ const STAGES: [Stage; 4] = [
     Stage::Reported,
 ];
 
-fn line_at(rig: &mut Rig, lane: Lane, stage: Stage) -> Line {
-    let line = Line::new(lane);
+fn line_at(rig: &mut Rig, stage: Stage) -> Line {
+    let line = Line::new();
     for direction in Direction::BOTH {
         rig.arm(&line.source, direction);
     }
@@ -49,25 +49,23 @@ fn line_at(rig: &mut Rig, lane: Lane, stage: Stage) -> Line {
 
 #[test]
 fn closing_on_the_owners_thread_is_immediate() {
-    each_lane(|rig, lane| {
+    with_rig(|rig| {
         for stage in STAGES {
             for _ in 0..50 {
-                let mut line = line_at(rig, lane, stage);
+                let mut line = line_at(rig, stage);
                 line.close();
-                assert!(line.is_closed_for_peer(), "{stage:?} on {lane:?}");
+                assert!(line.is_closed_for_peer(), "{stage:?}");
             }
-            rig.drain(&format!("{stage:?} on {lane:?}"));
+            rig.drain(&format!("{stage:?}"));
         }
     });
 }
 
 #[test]
 fn data_that_arrives_while_the_owner_computes_delays_no_close() {
-    // The kernel tells a ring's owner of an arrival when it next enters the
-    // kernel; until then the watch is busy, and that is when it is removed.
-    each_lane(|rig, lane| {
+    with_rig(|rig| {
         for _ in 0..300 {
-            let mut line = Line::reading(rig, lane);
+            let mut line = Line::reading(rig);
             rig.settle();
             let (go, sent) = (
                 Arc::new(AtomicBool::new(false)),
@@ -92,42 +90,36 @@ fn data_that_arrives_while_the_owner_computes_delays_no_close() {
                 std::hint::spin_loop();
             }
             line.close();
-            assert!(
-                line.is_closed_for_peer(),
-                "the kernel holds the file, on {lane:?}"
-            );
+            assert!(line.is_closed_for_peer(), "the kernel holds the file");
             peer.join().expect("the peer lives");
         }
-        rig.drain(&format!("on {lane:?}"));
+        rig.drain("at the end");
     });
 }
 
 #[test]
 fn a_close_overtakes_a_crowd_of_arrivals() {
-    each_lane(|rig, lane| {
-        let mut lines: Vec<_> = (0..300).map(|_| Line::reading(rig, lane)).collect();
+    with_rig(|rig| {
+        let mut lines: Vec<_> = (0..300).map(|_| Line::reading(rig)).collect();
         rig.settle();
         // The kernel tells of these first, and not of all in one call.
         lines.iter().for_each(Line::send);
         for line in &mut lines {
             line.close();
-            assert!(
-                line.is_closed_for_peer(),
-                "the kernel holds the file, on {lane:?}"
-            );
+            assert!(line.is_closed_for_peer(), "the kernel holds the file");
         }
-        rig.drain(&format!("on {lane:?}"));
+        rig.drain("at the end");
     });
 }
 
 #[test]
 fn a_listeners_port_is_free_at_once() {
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         for _ in 0..20 {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
             let address = listener.local_addr().expect("bound");
-            let source = Source::new(listener.as_raw_fd(), Lane::Unheld);
+            let source = Source::new(listener.as_raw_fd());
             rig.arm(&source, Direction::Read);
             rig.settle();
             // On any thread: it is not only the owner who closes listeners.
@@ -146,69 +138,28 @@ fn a_listeners_port_is_free_at_once() {
 }
 
 #[test]
-fn closing_on_another_thread_takes_effect_soon() {
-    each_lane(|rig, lane| {
+fn closing_on_another_thread_is_immediate() {
+    with_rig(|rig| {
         for stage in STAGES {
-            let mut line = line_at(rig, lane, stage);
-            // The owner sleeps, or is about to, or has not yet begun.
-            let closed = Arc::new(AtomicBool::new(false));
-            let other = {
-                let closed = Arc::clone(&closed);
-                thread::spawn(move || {
-                    line.close();
-                    closed.store(true, Ordering::Release);
-                    line
-                })
-            };
-            let limit = Instant::now() + PATIENCE;
-            while !closed.load(Ordering::Acquire) {
-                assert!(Instant::now() < limit, "closing blocks");
-                rig.park_for(Duration::from_millis(1));
-            }
-            // From here on the owner only has to come by.
-            rig.park(Limit::NoWait);
-            rig.park(Limit::NoWait);
-            let line = other.join().expect("the other thread lives");
-            assert!(line.is_closed_for_peer(), "{stage:?} on {lane:?}");
-            rig.drain(&format!("{stage:?} on {lane:?}"));
-        }
-    });
-}
-
-#[test]
-fn closing_on_another_thread_wakes_an_owner_that_sleeps() {
-    each_lane(|rig, lane| {
-        let mut line = Line::reading(rig, lane);
-        rig.settle();
-        let is_gone = Arc::new(AtomicBool::new(false));
-        let remote = Arc::clone(&rig.remote);
-        let other = {
-            let is_gone = Arc::clone(&is_gone);
+            let mut line = line_at(rig, stage);
+            // The owner does nothing meanwhile: nobody has to come by.
             thread::spawn(move || {
                 line.close();
-                let limit = Instant::now() + PATIENCE;
-                while !line.is_closed_for_peer() {
-                    assert!(Instant::now() < limit, "the owner slept over it");
-                    thread::yield_now();
-                }
-                is_gone.store(true, Ordering::Release);
-                remote.unpark();
+                assert!(line.is_closed_for_peer(), "{stage:?}");
             })
-        };
-        // Nothing but the release itself wakes the owner.
-        while !is_gone.load(Ordering::Acquire) && !other.is_finished() {
-            rig.park(Limit::Forever);
+            .join()
+            .expect("it is closed at once");
+            assert_eq!(rig.remote.live(), 0, "{stage:?}");
         }
-        other.join().expect("the other thread saw it closed");
     });
 }
 
 #[test]
 fn a_number_used_anew_gets_no_report_of_its_former_holder() {
-    each_lane(|rig, lane| {
+    with_rig(|rig| {
         for stage in STAGES {
             for is_owner in [true, false] {
-                let mut old = line_at(rig, lane, stage);
+                let mut old = line_at(rig, stage);
                 // The file lives on under another number, so that a watch that
                 // was left over would still find events.
                 let kept = old.near().try_clone().expect("a descriptor");
@@ -223,14 +174,14 @@ fn a_number_used_anew_gets_no_report_of_its_former_holder() {
                     .join()
                     .expect("the other thread lives");
                 }
-                let mut new = Line::new(lane);
-                take_number(&mut new, number, lane);
+                let mut new = Line::new();
+                take_number(&mut new, number);
                 rig.arm(&new.source, Direction::Read);
                 let bell = Bell::new();
                 assert!(bell.wait(&new.source, Direction::Read).is_pending());
                 old.send();
                 rig.settle();
-                assert!(!new.is_ready(Direction::Read), "{stage:?} on {lane:?}");
+                assert!(!new.is_ready(Direction::Read), "{stage:?}");
                 assert_eq!(bell.rings(), 0);
                 new.send();
                 rig.park_until("its own byte is reported", || bell.rings() == 1);
@@ -243,11 +194,11 @@ fn a_number_used_anew_gets_no_report_of_its_former_holder() {
 
 /// Moves the near end of a new line to `number`, or to the lowest that is free
 /// when another test has just taken it.
-fn take_number(line: &mut Line, number: i32, lane: Lane) {
+fn take_number(line: &mut Line, number: i32) {
     let near = line.near.take().expect("a new line is open");
     let moved = dup_from(&near, number);
     line.near = Some(moved.into());
-    line.source = Source::new(line.near().as_raw_fd(), lane);
+    line.source = Source::new(line.near().as_raw_fd());
 }
 
 fn dup_from(fd: impl AsFd, number: i32) -> OwnedFd {
@@ -257,8 +208,8 @@ fn dup_from(fd: impl AsFd, number: i32) -> OwnedFd {
 #[test]
 fn a_file_that_lives_on_wakes_nobody() {
     const WINDOW: Duration = Duration::from_millis(20);
-    each_lane(|rig, lane| {
-        let mut line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let mut line = Line::reading(rig);
         rig.settle();
         let _kept = line.near().try_clone().expect("a descriptor");
         line.close();
@@ -266,23 +217,23 @@ fn a_file_that_lives_on_wakes_nobody() {
         line.send();
         let begin = Instant::now();
         rig.park_for(WINDOW);
-        assert!(begin.elapsed() >= WINDOW, "a watch was left on {lane:?}");
+        assert!(begin.elapsed() >= WINDOW, "a watch was left");
     });
 }
 
 #[test]
 fn the_end_of_one_stream_never_reaches_the_next_with_its_number() {
-    each_lane(|rig, lane| {
+    with_rig(|rig| {
         for _ in 0..100 {
-            let mut old = Line::reading(rig, lane);
+            let mut old = Line::reading(rig);
             rig.settle();
             let number = old.near().as_raw_fd();
             old.far
                 .shutdown(std::net::Shutdown::Both)
                 .expect("a connected pair");
             old.close();
-            let mut new = Line::new(lane);
-            take_number(&mut new, number, lane);
+            let mut new = Line::new();
+            take_number(&mut new, number);
             rig.arm(&new.source, Direction::Read);
             rig.settle();
             let ready = new.source.event(tapio_driver::Ready::ALL).ready;
@@ -298,15 +249,15 @@ fn the_end_of_one_stream_never_reaches_the_next_with_its_number() {
 fn threads_that_arm_and_release_lose_nothing() {
     const THREADS: usize = 3;
     const ROUNDS: usize = 700;
-    each_driver(|kind| {
-        let mut rig = Rig::open(kind);
+    with_watchdog(|| {
+        let mut rig = Rig::open();
         let left = Arc::new(AtomicUsize::new(THREADS));
         let others: Vec<_> = (0..THREADS)
-            .map(|thread| {
+            .map(|_| {
                 let (remote, left) = (Arc::clone(&rig.remote), Arc::clone(&left));
                 thread::spawn(move || {
                     for round in 0..ROUNDS {
-                        let mut line = Line::new(LANES[(thread + round) % 2]);
+                        let mut line = Line::new();
                         let bell = Bell::new();
                         arm(&remote, &line.source, Direction::Read);
                         let _ = bell.wait(&line.source, Direction::Read);

@@ -1,75 +1,34 @@
 //! A driver under test, and lines to watch with it.
 
-use std::any::Any;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapio_driver::{
-    Direction, Driver, DriverKind, Event, Lane, Limit, Options, Remote, Source, Wakes, open,
-};
+use tapio_driver::{Direction, Driver, Event, Limit, Remote, Source, Wakes, open};
 
 use crate::child::BEGINNING;
 
 /// Far longer than anything here takes, and short enough to wait for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) const LANES: [Lane; 2] = [Lane::Stream, Lane::Unheld];
-
-/// Runs a test on each driver, the second even when the first has failed, and
-/// says which driver it was. Each runs on a thread of its own, since a thread
-/// that has ended a ring may find its next wait interrupted.
-pub(crate) fn each_driver(test: impl Fn(DriverKind) + Sync) {
+/// Runs a test on a thread of its own, and ends the process when it hangs.
+pub(crate) fn with_watchdog(test: impl FnOnce() + Send) {
     let _no_child = BEGINNING.read();
-    let mut failures = String::new();
-    for kind in [DriverKind::Ring, DriverKind::Poll] {
-        if kind == DriverKind::Ring && !has_ring() {
-            continue;
-        }
-        let _hang = Watchdog::start(kind);
-        let outcome = thread::scope(|scope| scope.spawn(|| test(kind)).join());
-        if let Err(panic) = outcome {
-            let _ = write!(failures, "\non the {kind} driver: {}", message(&*panic));
-        }
-    }
-    assert!(failures.is_empty(), "{failures}");
+    let _hang = Watchdog::start();
+    let outcome = thread::scope(|scope| scope.spawn(test).join());
+    outcome.unwrap_or_else(|panic| resume_unwind(panic));
 }
 
-/// [`each_driver`], with an open driver, once for each lane.
-pub(crate) fn each_lane(test: impl Fn(&mut Rig, Lane) + Sync) {
-    each_driver(|kind| {
-        for lane in LANES {
-            test(&mut Rig::open(kind), lane);
-        }
-    });
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without a message")
-}
-
-/// Whether this machine gives a ring. Where it does not, the test that asks is
-/// skipped and said to be, since it proves nothing on the other driver.
-pub(crate) fn has_ring() -> bool {
-    let chosen = open(&options_for(DriverKind::Ring)).expect("some driver opens");
-    let Some(refusal) = chosen.refusal else {
-        return true;
-    };
-    let name = thread::current()
-        .name()
-        .unwrap_or("a driver test")
-        .to_owned();
-    log_skip(&name, &format!("no ring here: {refusal}"));
-    false
+/// [`with_watchdog`], with an open driver.
+pub(crate) fn with_rig(test: impl FnOnce(&mut Rig) + Send) {
+    with_watchdog(|| test(&mut Rig::open()));
 }
 
 /// Says that a test, or a part of it, cannot run here.
@@ -81,18 +40,11 @@ pub(crate) fn log_skip(name: &str, why: &str) {
     }
 }
 
-pub(crate) fn options_for(kind: DriverKind) -> Options {
-    Options {
-        prefer: Some(kind),
-        ..Options::default()
-    }
-}
-
 /// Ends the process when a test hangs, which a lost wake-up looks like.
 struct Watchdog(Arc<AtomicBool>);
 
 impl Watchdog {
-    fn start(kind: DriverKind) -> Watchdog {
+    fn start() -> Watchdog {
         let is_done = Arc::new(AtomicBool::new(false));
         let watched = Arc::clone(&is_done);
         let test = thread::current();
@@ -102,7 +54,7 @@ impl Watchdog {
                 thread::park_timeout(Duration::from_millis(100));
                 if Instant::now() > limit {
                     let name = test.name().unwrap_or("a test");
-                    eprintln!("{name} hangs on the {kind} driver");
+                    eprintln!("{name} hangs");
                     std::process::abort();
                 }
             }
@@ -125,26 +77,13 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn open(kind: DriverKind) -> Rig {
-        let chosen = open(&options_for(kind)).expect("a driver opens");
-        assert_eq!(chosen.driver.kind(), kind, "{:?}", chosen.refusal);
-        Rig::new(chosen.driver)
-    }
-
-    pub(crate) fn new(driver: Box<dyn Driver>) -> Rig {
-        let remote = driver.remote();
-        let mut rig = Rig {
+    pub(crate) fn open() -> Rig {
+        let driver = open().expect("a driver opens");
+        Rig {
+            remote: driver.remote(),
             driver,
-            remote,
             wakes: Wakes::default(),
-        };
-        rig.occupy();
-        rig
-    }
-
-    /// Makes the calling thread the owner.
-    pub(crate) fn occupy(&mut self) {
-        self.driver.occupy().expect("a thread takes it over");
+        }
     }
 
     /// Parks once, and wakes whoever is to be woken. Says how many they were.
@@ -202,17 +141,8 @@ impl Rig {
 pub(crate) fn arm(remote: &Arc<dyn Remote>, source: &Arc<Source>, direction: Direction) {
     if source.settle(direction) {
         source
-            .arm(direction, || Arc::clone(remote))
+            .arm(|| Arc::clone(remote))
             .expect("a socket can be watched");
-    }
-}
-
-/// Waits without a driver; fails after [`PATIENCE`].
-pub(crate) fn wait_until(what: &str, mut is_met: impl FnMut() -> bool) {
-    let limit = Instant::now() + PATIENCE;
-    while !is_met() {
-        assert!(Instant::now() < limit, "waited in vain until {what}");
-        thread::yield_now();
     }
 }
 
@@ -224,21 +154,21 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(lane: Lane) -> Line {
+    pub(crate) fn new() -> Line {
         let (near, far) = UnixStream::pair().expect("a socket pair");
         for end in [&near, &far] {
             end.set_nonblocking(true).expect("a mode of a socket");
         }
         Line {
-            source: Source::new(near.as_raw_fd(), lane),
+            source: Source::new(near.as_raw_fd()),
             near: Some(near),
             far,
         }
     }
 
     /// A line whose reading end the driver watches.
-    pub(crate) fn reading(rig: &Rig, lane: Lane) -> Line {
-        let line = Line::new(lane);
+    pub(crate) fn reading(rig: &Rig) -> Line {
+        let line = Line::new();
         rig.arm(&line.source, Direction::Read);
         line
     }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tapio_driver::{Direction, Event, Interest, Place, Ready, Source};
 
-use crate::rig::{Bell, Line, each_lane};
+use crate::rig::{Bell, Line, with_rig};
 
 /// One future that waits for an interest.
 struct Queued {
@@ -36,8 +36,8 @@ impl Queued {
 
 #[test]
 fn a_report_tells_those_it_concerns() {
-    each_lane(|rig, lane| {
-        let line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let line = Line::reading(rig);
         rig.arm(&line.source, Direction::Write);
         rig.settle();
         // Nobody can write until there is room again.
@@ -62,7 +62,7 @@ fn a_report_tells_those_it_concerns() {
             assert_eq!(event.ready, Ready::READABLE);
         }
         for other in &mut others {
-            assert_eq!(other.bell.rings(), 0, "{:?} on {lane:?}", other.interest);
+            assert_eq!(other.bell.rings(), 0, "{:?}", other.interest);
             line.source.leave(&mut other.place);
         }
     });
@@ -70,8 +70,8 @@ fn a_report_tells_those_it_concerns() {
 
 #[test]
 fn whoever_left_is_not_told() {
-    each_lane(|rig, lane| {
-        let line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let line = Line::reading(rig);
         rig.settle();
         let mut waiters: Vec<_> = (0..9).map(|_| Queued::new(Interest::READABLE)).collect();
         for waiter in &mut waiters {
@@ -99,8 +99,8 @@ fn whoever_left_is_not_told() {
 
 #[test]
 fn a_waiter_that_polls_again_is_told_again() {
-    each_lane(|rig, lane| {
-        let line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let line = Line::reading(rig);
         let mut waiter = Queued::new(Interest::READABLE);
         for round in 1..=20 {
             assert!(waiter.poll(&line.source).is_pending());
@@ -120,8 +120,8 @@ fn a_waiter_that_polls_again_is_told_again() {
 
 #[test]
 fn of_those_who_poll_directly_the_last_is_told() {
-    each_lane(|rig, lane| {
-        let line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let line = Line::reading(rig);
         let (first, last) = (Bell::new(), Bell::new());
         assert!(first.wait(&line.source, Direction::Read).is_pending());
         assert!(last.wait(&line.source, Direction::Read).is_pending());
@@ -133,8 +133,8 @@ fn of_those_who_poll_directly_the_last_is_told() {
 
 #[test]
 fn a_stale_event_takes_no_news_back() {
-    each_lane(|rig, lane| {
-        let line = Line::reading(rig, lane);
+    with_rig(|rig| {
+        let line = Line::reading(rig);
         line.send();
         rig.park_until("it is reported", || line.is_ready(Direction::Read));
         let stale = line.take();
@@ -143,7 +143,7 @@ fn a_stale_event_takes_no_news_back() {
         line.send();
         rig.settle();
         assert!(!line.source.clear(stale, Direction::Read));
-        assert!(line.is_ready(Direction::Read), "news was lost on {lane:?}");
+        assert!(line.is_ready(Direction::Read), "news was lost");
         let fresh = line.take();
         assert!(!line.source.clear(fresh, Direction::Read));
         assert!(!line.is_ready(Direction::Read));
@@ -152,8 +152,8 @@ fn a_stale_event_takes_no_news_back() {
 
 #[test]
 fn clearing_one_direction_leaves_the_other() {
-    each_lane(|rig, lane| {
-        let line = Line::new(lane);
+    with_rig(|rig| {
+        let line = Line::new();
         line.send();
         for direction in Direction::BOTH {
             rig.arm(&line.source, direction);
@@ -173,8 +173,8 @@ fn clearing_one_direction_leaves_the_other() {
 
 #[test]
 fn a_source_that_nobody_armed_is_assumed_ready() {
-    each_lane(|rig, lane| {
-        let line = Line::new(lane);
+    with_rig(|rig| {
+        let line = Line::new();
         let bell = Bell::new();
         for direction in Direction::BOTH {
             assert!(line.source.is_assumed(direction));
@@ -183,7 +183,7 @@ fn a_source_that_nobody_armed_is_assumed_ready() {
                 "a first try is free"
             );
         }
-        assert_eq!(rig.remote.live(), 0, "and costs no watch on {lane:?}");
+        assert_eq!(rig.remote.live(), 0, "and costs no watch");
         let event = line.source.event(Direction::Read.mask());
         assert!(
             line.source.clear(event, Direction::Read),

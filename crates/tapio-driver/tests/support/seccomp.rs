@@ -12,16 +12,24 @@ const NUMBER: u32 = 0;
 /// From now on the kernel answers `errno` to `calls` on this thread and on
 /// those that it starts, and nowhere else.
 pub(crate) fn refuse(calls: &[c_long], errno: i32) {
+    filter(calls, libc::SECCOMP_RET_ERRNO | errno as u32);
+}
+
+/// From now on each of `calls` ends the process, when made on this thread or on
+/// those that it starts.
+#[allow(dead_code, reason = "not every test binary needs it")]
+pub(crate) fn kill_on(calls: &[c_long]) {
+    filter(calls, libc::SECCOMP_RET_KILL_PROCESS);
+}
+
+fn filter(calls: &[c_long], action: u32) {
     // Numbers below are the classic BPF opcodes: load a word at a fixed
     // offset, jump if equal, return a constant.
     let load = statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, NUMBER);
-    let refusal = statement(
-        libc::BPF_RET | libc::BPF_K,
-        libc::SECCOMP_RET_ERRNO | errno as u32,
-    );
+    let refusal = statement(libc::BPF_RET | libc::BPF_K, action);
     let mut program = vec![load];
     for &call in calls {
-        // If it is another call, the refusal is skipped.
+        // If it is another call, the action is skipped.
         program.push(sock_filter {
             jf: 1,
             ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call as u32)

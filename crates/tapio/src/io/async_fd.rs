@@ -14,7 +14,6 @@ use std::task::{Context, Poll, ready};
 use rustix::io::Errno;
 use tapio_driver::Direction;
 
-use crate::coop;
 use crate::io::Interest;
 use crate::io::unix::{AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError};
 use crate::watched::Watched;
@@ -92,7 +91,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     pub(super) fn watch(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         // A panic outside a runtime is to name our caller, so no closures.
         let watched = match Number::of(&inner) {
-            Ok(number) => Watched::unheld(number),
+            Ok(number) => Watched::new(number),
             Err(cause) => Err(cause),
         };
         match watched.and_then(|watched| watched.register_now().map(|()| watched)) {
@@ -178,7 +177,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn ready(&self, interest: Interest) -> io::Result<AsyncFdReadyGuard<'_, T>> {
-        let event = coop::unconstrained(self.watched.ready_event(interest)).await?;
+        let event = self.watched.ready_event(interest).await?;
         Ok(AsyncFdReadyGuard::new(self, event))
     }
 
@@ -194,7 +193,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         &mut self,
         interest: Interest,
     ) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
-        let event = coop::unconstrained(self.watched.ready_event(interest)).await?;
+        let event = self.watched.ready_event(interest).await?;
         Ok(AsyncFdReadyMutGuard::new(self, event))
     }
 

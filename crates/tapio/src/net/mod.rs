@@ -27,7 +27,6 @@ mod shared_halves;
 mod shared_stream;
 mod addr;
 mod fill;
-mod fresh;
 mod lookup;
 mod raw;
 mod sys;

@@ -74,29 +74,6 @@ macro_rules! socket {
     };
 }
 
-/// A socket that is watched only once it must wait, and may be ready for
-/// something from its birth on.
-///
-/// `$watch` is how: `new` is the driver's fastest way, `unheld` the one that
-/// frees the socket's address the moment it is closed or the process dies.
-macro_rules! fresh {
-    ($Socket:ident, $std:ty, $watch:ident) => {
-        impl $Socket {
-            #[track_caller]
-            pub(in crate::net) fn watch(socket: $std) -> io::Result<$Socket> {
-                $Socket::watch_ready(socket, Ready::EMPTY)
-            }
-
-            /// Watches a socket that is taken to be ready for `early`.
-            #[track_caller]
-            pub(in crate::net) fn watch_ready(socket: $std, early: Ready) -> io::Result<$Socket> {
-                let io = Fresh::new(Watched::$watch(socket)?, early);
-                Ok($Socket { io })
-            }
-        }
-    };
-}
-
 /// Waiting for readiness, and operations of the caller's own.
 macro_rules! readiness {
     ($Socket:ident) => {

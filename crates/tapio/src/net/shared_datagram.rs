@@ -50,7 +50,7 @@ macro_rules! datagram {
             /// # Errors
             /// As for [`ready`](Self::ready).
             pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.io.poll_ready(cx, Direction::Write)
+                self.io.poll_ready(cx, Direction::Write).map_ok(drop)
             }
 
             /// Receives a datagram. What does not fit into `buf` is lost.
@@ -129,7 +129,7 @@ macro_rules! datagram {
             /// # Errors
             /// As for [`ready`](Self::ready).
             pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.io.poll_ready(cx, Direction::Read)
+                self.io.poll_ready(cx, Direction::Read).map_ok(drop)
             }
 
             /// Receives a datagram and says who sent it. What does not fit into

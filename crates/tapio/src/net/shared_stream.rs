@@ -1,8 +1,13 @@
 //! Reading and writing a stream, the same for TCP and Unix.
 
 /// A stream of bytes: reading, writing, and its traits.
+///
+/// What a read that got less than it has room for means depends on the family.
+/// TCP gave all it had (but for urgent data, which is accounted for). A Unix
+/// socket also stops where descriptors were passed or the sender changed, with
+/// more behind it, so only "would block" means that nothing is left.
 macro_rules! stream {
-    ($Stream:ident) => {
+    ($Stream:ident, $can_stop_short:literal) => {
         impl $Stream {
             /// Waits, in the shape of a poll function, until something can be
             /// read. Of several tasks that call this or read from the stream,
@@ -11,7 +16,7 @@ macro_rules! stream {
             /// # Errors
             /// As for [`ready`](Self::ready).
             pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.io.poll_ready(cx, Direction::Read)
+                self.io.poll_ready(cx, Direction::Read).map_ok(drop)
             }
 
             /// Waits, in the shape of a poll function, until something can be
@@ -21,7 +26,7 @@ macro_rules! stream {
             /// # Errors
             /// As for [`ready`](Self::ready).
             pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.io.poll_ready(cx, Direction::Write)
+                self.io.poll_ready(cx, Direction::Write).map_ok(drop)
             }
 
             /// Reads what is there, without waiting. Zero is the end of the
@@ -71,6 +76,7 @@ macro_rules! stream {
             /// # Errors
             /// As for [`try_write`](Self::try_write).
             pub fn try_write_vectored(&self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+                let bufs = sys::first_to_send(bufs);
                 self.io.try_io(Interest::WRITABLE, || {
                     sys::send_vectored(self.io.get(), bufs)
                 })
@@ -97,7 +103,12 @@ macro_rules! stream {
             ) -> Poll<io::Result<()>> {
                 let room = buf.remaining();
                 let receive = |socket: &_| fill::recv(socket, buf, RecvFlags::empty());
-                self.io.poll_read_some(cx, room, receive).map_ok(drop)
+                let received = if $can_stop_short {
+                    self.io.poll_io(cx, Direction::Read, receive)
+                } else {
+                    self.io.poll_read_some(cx, room, receive)
+                };
+                received.map_ok(drop)
             }
 
             pub(in crate::net) fn poll_write_shared(
@@ -114,7 +125,9 @@ macro_rules! stream {
                 cx: &mut Context<'_>,
                 bufs: &[io::IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                let asked = bufs.iter().map(|buf| buf.len()).sum();
+                let bufs = sys::first_to_send(bufs);
+                let lengths = bufs.iter().map(|buf| buf.len());
+                let asked = lengths.fold(0, usize::saturating_add);
                 let send = |socket: &_| sys::send_vectored(socket, bufs);
                 self.io.poll_write_some(cx, asked, send)
             }

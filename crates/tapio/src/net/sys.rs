@@ -77,9 +77,18 @@ pub(crate) fn connect_tcp(socket: &net::TcpStream, addr: SocketAddr) -> io::Resu
     }
 }
 
-/// Sends from several buffers, and never with a `SIGPIPE`.
+/// The buffers that one call sends from: no more than the kernel takes, and
+/// beginning with one that holds something, so that a call does not end in
+/// nothing with data behind.
+pub(crate) fn first_to_send<'a, 'b>(bufs: &'a [io::IoSlice<'b>]) -> &'a [io::IoSlice<'b>] {
+    let filled = bufs.iter().position(|buf| !buf.is_empty());
+    let bufs = &bufs[filled.unwrap_or(bufs.len())..];
+    &bufs[..bufs.len().min(IOV_MAX)]
+}
+
+/// Sends from several buffers, as many as [`first_to_send`] picked, and never
+/// with a `SIGPIPE`.
 pub(crate) fn send_vectored(socket: impl AsFd, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-    let bufs = &bufs[..bufs.len().min(IOV_MAX)];
     let mut nothing = SendAncillaryBuffer::default();
     let sent = rustix::net::sendmsg(socket, bufs, &mut nothing, SendFlags::NOSIGNAL)?;
     Ok(sent)

@@ -259,9 +259,10 @@ impl Builder {
         self
     }
 
-    /// Which driver to use; `TAPIO_DRIVER=ring|poll` decides when this does
-    /// not. A ring that is refused falls back to readiness, and one log line
-    /// says why.
+    /// Whether operations, such as those on files, may use `io_uring`;
+    /// `TAPIO_DRIVER=ring|poll` decides when this does not. Sockets are watched
+    /// by `epoll` either way. A ring is made when the first operation needs it;
+    /// one that is refused is done without, and one log line says why.
     pub fn driver(&mut self, kind: DriverKind) -> &mut Self {
         self.driver.prefer = Some(kind);
         self
@@ -369,7 +370,6 @@ impl Builder {
         handle_cell
             .set(Arc::downgrade(&shared))
             .expect("set once, here");
-        report_driver(&shared);
         // From here on dropping the runtime ends what was started.
         let lease = guard.map(|_| Lease::new());
         let runtime = Runtime::new_leased(Handle { shared }, lease);
@@ -423,25 +423,6 @@ impl Builder {
             }),
         }
     }
-}
-
-/// Says why a driver is not a ring, when one was tried.
-fn report_driver(shared: &Shared) {
-    let kinds = shared.driver_kinds();
-    let Some(refusal) = shared.refusal() else {
-        tracing::debug!("driver: {}", kinds[0]);
-        return;
-    };
-    let refused = kinds
-        .iter()
-        .filter(|kind| **kind == DriverKind::Poll)
-        .count();
-    let at = if refused == kinds.len() {
-        String::new()
-    } else {
-        format!(" at {refused} of {} seats", kinds.len())
-    };
-    tracing::warn!("driver: poll (readiness){at}, since io_uring was refused: {refusal}");
 }
 
 fn default_workers() -> io::Result<usize> {

@@ -18,7 +18,7 @@ impl RuntimeMetrics {
     /// How many seats there are for workers.
     #[must_use]
     pub fn num_workers(&self) -> usize {
-        self.handle.shared.driver_kinds().len()
+        self.handle.shared.workers()
     }
 
     /// How many tasks are alive.
@@ -101,15 +101,22 @@ impl RuntimeMetrics {
         counters.unobserved_errors.load(Ordering::Relaxed)
     }
 
-    /// Which driver the workers talk to the kernel with.
+    /// How operations, such as those on files, are done: by `io_uring`, unless
+    /// that was not wanted or is refused.
+    ///
+    /// # Cost
+    /// The first call, unless an operation came before, asks the kernel, on a
+    /// thread that is started for that.
     #[must_use]
     pub fn driver(&self) -> DriverKind {
-        self.handle.shared.driver_kinds()[0]
+        self.handle.shared.operations().0
     }
 
-    /// Why the driver is not a ring, when one was tried.
+    /// Why operations are done without `io_uring`, if that was refused. Asks
+    /// the kernel as [`RuntimeMetrics::driver`] does.
     #[must_use]
     pub fn driver_refusal(&self) -> Option<String> {
-        self.handle.shared.refusal().map(ToString::to_string)
+        let (_, refusal) = self.handle.shared.operations();
+        refusal.as_ref().map(ToString::to_string)
     }
 }

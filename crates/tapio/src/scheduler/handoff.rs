@@ -82,11 +82,6 @@ impl Vacant {
         state.spares + state.starting < state.seats.len()
     }
 
-    /// Leaves a seat to whoever gave it up.
-    pub(super) fn put_back(&self, seat: u32) {
-        self.state.lock().seats.push_back(seat);
-    }
-
     /// Takes a seat back, if nobody has taken it yet.
     pub(super) fn take_back(&self, seat: u32) -> bool {
         let mut state = self.state.lock();
@@ -161,18 +156,13 @@ struct Back {
 }
 
 impl Back {
-    /// The seat is this thread's again; the ring is its own still.
+    /// The seat is this thread's again.
     fn sit_down(&self) {
-        match self.shared.seat(self.seat).occupy() {
-            Ok(ticket) => here::with_worker(|worker| {
-                let worker = worker.expect("the thread is a worker for as long as it lives");
-                worker.sit_down(ticket);
-            }),
-            Err(error) => {
-                tracing::error!("a worker lost its driver: {error}");
-                self.shared.vacant.put_back(self.seat);
-            }
-        }
+        let ticket = self.shared.seat(self.seat).occupy();
+        here::with_worker(|worker| {
+            let worker = worker.expect("the thread is a worker for as long as it lives");
+            worker.sit_down(ticket);
+        });
     }
 }
 

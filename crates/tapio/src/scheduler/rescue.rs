@@ -101,7 +101,7 @@ impl Host for WatchedWorker {
         while let Some(task) = self.slot.take_any() {
             self.shared.push_remote(task);
         }
-        // The spare may have gone elsewhere, or its driver been refused.
+        // The spare may have gone elsewhere.
         if self.shared.vacant.has_seat() {
             let _ = start_substitute(&self.shared);
         }

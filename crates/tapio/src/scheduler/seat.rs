@@ -1,6 +1,5 @@
 //! A place at which work arrives.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -11,16 +10,15 @@ use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
 use tapio_driver::{Driver, Limit, Remote, Wakes};
 
+use super::inbox::Inbox;
 use super::slot::Slot;
 use super::ticket::Ticket;
-use crate::cell::Notified;
 use crate::wheel::Wheel;
 
 /// An inbox, a timer wheel and a driver.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    /// Tasks woken or spawned elsewhere. Anybody may put in and take out.
-    pub(super) inbox: SegQueue<Notified>,
+    pub(super) inbox: Inbox,
     /// Wakers that are not tasks' of ours: foreign code, each woken by itself
     /// so that one that blocks keeps none of the others.
     pub(super) foreign: SegQueue<Waker>,
@@ -48,7 +46,7 @@ impl Seat {
     pub(super) fn new(index: usize, driver: Box<dyn Driver>, start: Instant) -> Seat {
         let remote = driver.remote();
         Seat {
-            inbox: SegQueue::new(),
+            inbox: Inbox::default(),
             foreign: SegQueue::new(),
             wheel: Mutex::new(Wheel::new(start)),
             has_timers: AtomicBool::new(false),
@@ -67,9 +65,8 @@ impl Seat {
 
     /// The calling thread works here from now on, and whoever did before has
     /// been relieved. Waits for a park that is under way.
-    pub(super) fn occupy(&self) -> io::Result<Ticket> {
+    pub(super) fn occupy(&self) -> Ticket {
         let mut place = self.place.lock();
-        place.driver.occupy()?;
         place.holder = place.holder.next();
         let ticket = place.holder;
         drop(place);
@@ -77,7 +74,7 @@ impl Seat {
         // this, and we see it when we park, or sees after it that it was
         // relieved, and unparks us (`Shared::with_wheel`).
         drop(self.wheel.lock());
-        Ok(ticket)
+        ticket
     }
 
     pub(super) fn set_sitting(&self, slot: &Arc<Slot>) {

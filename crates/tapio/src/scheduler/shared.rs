@@ -1,5 +1,6 @@
 //! What all workers of a runtime have in common.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -19,12 +20,13 @@ use super::posts::Posts;
 use super::seat::Seat;
 use super::slot::Slot;
 use super::unhandled::Unhandled;
-use super::worker::Core;
+use super::worker::{Core, wake_contained};
 use crate::blocking::Pool;
 use crate::cell::{JoinHandle, Named, Notified, OwnedTasks, Schedule, TaskRef, new_task};
 use crate::compat::Compat;
 use crate::context;
 use crate::guard::{Counters, Settings};
+use crate::post::Running;
 use crate::report::Unobserved;
 use crate::task_id::Id;
 
@@ -93,23 +95,19 @@ pub(crate) struct Shared {
     /// any driver is shut down.
     pub(super) stopped: Gate,
     next_seat: AtomicUsize,
-    /// Why the first seat's driver is no ring, if one was tried.
-    refusal: Option<Refusal>,
-    kinds: Vec<DriverKind>,
+    /// How operations are done, and why not by a ring: found out when first
+    /// needed.
+    operations: OnceLock<(DriverKind, Option<Refusal>)>,
 }
 
 impl Shared {
     pub(crate) fn new(config: Config, pool: Pool) -> io::Result<Arc<Shared>> {
         let mut seats = Vec::with_capacity(config.seats);
-        let mut kinds = Vec::with_capacity(config.seats);
-        let mut refusal = None;
         let mut start = None;
         for _ in 0..config.seats {
-            let chosen = tapio_driver::open(&config.driver)?;
-            kinds.push(chosen.driver.kind());
-            refusal = refusal.or(chosen.refusal);
-            let start = *start.get_or_insert_with(|| chosen.driver.remote().now());
-            seats.push(Seat::new(seats.len(), chosen.driver, start));
+            let driver = tapio_driver::open()?;
+            let start = *start.get_or_insert_with(|| driver.remote().now());
+            seats.push(Seat::new(seats.len(), driver, start));
         }
         let slots = config.seats + config.substitutes_max;
         Ok(Arc::new(Shared {
@@ -129,8 +127,7 @@ impl Shared {
             is_stopping: AtomicBool::new(false),
             stopped: Gate::new(config.seats),
             next_seat: AtomicUsize::new(0),
-            refusal,
-            kinds,
+            operations: OnceLock::new(),
             config,
         }))
     }
@@ -151,13 +148,23 @@ impl Shared {
         self.config.is_time_enabled
     }
 
-    pub(crate) fn refusal(&self) -> Option<&Refusal> {
-        self.refusal.as_ref()
+    /// How many workers there are, stand-ins not counted.
+    pub(crate) fn workers(&self) -> usize {
+        self.seats.len()
     }
 
-    /// Each seat's driver.
-    pub(crate) fn driver_kinds(&self) -> &[DriverKind] {
-        &self.kinds
+    /// How operations are done, and why not by a ring.
+    pub(crate) fn operations(&self) -> &(DriverKind, Option<Refusal>) {
+        self.operations.get_or_init(|| {
+            let outcome = self.config.driver.operations();
+            match &outcome {
+                (kind, None) => tracing::debug!("operations: {kind}"),
+                (kind, Some(refusal)) => {
+                    tracing::warn!("operations: {kind}, since io_uring was refused: {refusal}");
+                }
+            }
+            outcome
+        })
     }
 
     /// Spawns a task. When the runtime is shutting down the task comes back
@@ -213,8 +220,12 @@ impl Shared {
         }
     }
 
+    /// Queues a task that was just spawned.
     fn queue(this: &Arc<Self>, task: Notified) {
-        <Arc<Shared> as Schedule>::schedule(this.door(), task);
+        match this.door() {
+            Door::There(shared) => shared.push_remote_new(task),
+            here @ Door::Here => <Arc<Shared> as Schedule>::schedule(here, task),
+        }
     }
 
     /// A queue with its slot, for a worker that starts; `None` when as many
@@ -274,11 +285,21 @@ impl Shared {
         }
     }
 
-    /// Queues a task from a thread that is no worker here.
+    /// Queues a task that has run before from a thread that is no worker here.
     pub(super) fn push_remote(&self, task: Notified) {
-        let index = self.pick_seat();
-        let seat = &self.seats[index];
-        seat.inbox.push(task);
+        let seat = self.pick_seat();
+        seat.inbox.push_returning(task);
+        self.tell_of_inbox(seat);
+    }
+
+    /// Queues a new task, likewise.
+    fn push_remote_new(&self, task: Notified) {
+        let seat = self.pick_seat();
+        seat.inbox.push_new(task);
+        self.tell_of_inbox(seat);
+    }
+
+    fn tell_of_inbox(&self, seat: &Seat) {
         match self.config.flavor {
             Flavor::CurrentThread => seat.remote().unpark(),
             Flavor::MultiThread => self.notify(),
@@ -286,12 +307,13 @@ impl Shared {
     }
 
     /// A seat for work that comes from outside: each in turn.
-    fn pick_seat(&self) -> usize {
-        match self.seats.len() {
+    fn pick_seat(&self) -> &Seat {
+        let index = match self.seats.len() {
             1 => 0,
             // Relaxed: only a rough balance matters.
             seats => self.next_seat.fetch_add(1, Ordering::Relaxed) % seats,
-        }
+        };
+        &self.seats[index]
     }
 
     /// The seat whose wheel and driver serve what begins on this thread.
@@ -367,14 +389,19 @@ impl Shared {
     pub(super) fn close_seat(&self, seat: u32) {
         let mut wakes = Wakes::default();
         self.seats[seat as usize].shut_down(&mut wakes);
-        wakes.wake_all();
+        for waker in wakes.drain() {
+            wake_contained(waker);
+        }
         self.drain();
     }
 
     /// Drops what is still queued; its tasks have ended.
     pub(crate) fn drain(&self) {
+        // Dropping a waker may run foreign code.
+        let _running = context::enter_code(Running::WAKER);
         for seat in &self.seats {
-            while let Some(task) = seat.inbox.pop() {
+            let streak = Cell::new(0);
+            while let Some(task) = seat.inbox.pop(&streak) {
                 drop(task);
             }
             while let Some(waker) = seat.foreign.pop() {
@@ -446,7 +473,6 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("flavor", &self.config.flavor)
             .field("seats", &self.seats.len())
-            .field("drivers", &self.kinds)
             .finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tapio::guard::{Report, on_report};
+use tapio::runtime::Builder;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -53,6 +54,32 @@ impl Subscriber for Log {
     fn enter(&self, _: &Id) {}
 
     fn exit(&self, _: &Id) {}
+}
+
+/// An error without a text.
+struct Own;
+
+#[test]
+fn a_lost_error_is_a_warning_and_an_unread_result_is_not() {
+    let name = "levels::a_lost_error_is_a_warning_and_an_unread_result_is_not";
+    in_child(name, || {
+        let (give, said) = mpsc::channel();
+        tracing::subscriber::set_global_default(Log(give)).expect("the first one");
+        // Each is reported while its task ends.
+        for (level, may_be_fine) in [(Level::INFO, true), (Level::WARN, false)] {
+            let runtime = Builder::new_current_thread().build().expect("a runtime");
+            if may_be_fine {
+                drop(runtime.spawn(async { Ok::<(), Own>(()) }));
+            } else {
+                drop(runtime.spawn(async { Err::<(), _>("lost") }));
+            }
+            while runtime.metrics().num_alive_tasks() > 0 {
+                runtime.block_on(tapio::task::yield_now());
+            }
+            let said: Vec<Level> = said.try_iter().map(|(level, _)| level).collect();
+            assert_eq!(said, [level]);
+        }
+    });
 }
 
 /// Computes until the guard has reported it.

@@ -11,7 +11,9 @@
 //! - `cpu`: the pool for computation, which is one for the process
 //! - `idle`: who has nothing to do does nothing
 //! - `capture`: the guard's signal beside a program's own
+//! - `starve`: new tasks that block do not starve those there were
 //! - `stop`: a server that is gone is gone
+//! - `sites`: calls that a poll makes on other threads, by who asked for them
 //! - `storm`: tasks that block, again and again, and what must not suffer
 //! - `advice`: what the guard makes of a whole program
 
@@ -26,6 +28,8 @@ mod memory;
 mod refusal;
 mod rig;
 mod scene;
+mod sites;
+mod starve;
 mod stop;
 mod storm;
 

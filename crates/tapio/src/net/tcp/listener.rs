@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::{self, SocketAddr};
+use std::panic::Location;
 use std::task::{Context, Poll, ready};
 
 use tapio_driver::Direction;
 
-use crate::io::{Interest, Ready};
+use crate::io::Interest;
 use crate::net::addr::{self, ToSocketAddrs};
 use crate::net::{TcpStream, sys};
 use crate::watched::Watched;
@@ -39,7 +40,7 @@ socket!(TcpListener, net::TcpListener);
 impl TcpListener {
     #[track_caller]
     pub(in crate::net) fn watch(socket: net::TcpListener) -> io::Result<TcpListener> {
-        let io = Watched::unheld(socket)?;
+        let io = Watched::new(socket)?;
         Ok(TcpListener { io })
     }
 
@@ -60,9 +61,13 @@ impl TcpListener {
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing bound.
-    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        let addrs = addr::resolve(addr::target(addr)).await?;
-        addr::first_that(addrs, |addr| TcpListener::watch(sys::listen_tcp(addr)?))
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(addr: A) -> impl Future<Output = io::Result<TcpListener>> {
+        let at = Location::caller();
+        async move {
+            let addrs = addr::resolve(addr::target(addr), at).await?;
+            addr::first_that(addrs, |addr| TcpListener::watch(sys::listen_tcp(addr)?))
+        }
     }
 
     /// Accepts the next connection, and says who is at the other end.
@@ -124,5 +129,5 @@ impl TcpListener {
 
 /// Most often the peer has sent something by now; writable it is anyway.
 fn accepted(stream: net::TcpStream) -> io::Result<TcpStream> {
-    TcpStream::watch_ready(stream, Ready::READABLE | Ready::WRITABLE)
+    TcpStream::watch(stream)
 }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{self, SocketAddr};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,7 +13,6 @@ use tapio_driver::Direction;
 
 use crate::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use crate::net::addr::{self, ToSocketAddrs};
-use crate::net::fresh::Fresh;
 use crate::net::tcp::split::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_split, split,
 };
@@ -51,13 +51,20 @@ use crate::watched::Watched;
 /// # }
 /// ```
 pub struct TcpStream {
-    pub(super) io: Fresh<net::TcpStream>,
+    pub(super) io: Watched<net::TcpStream>,
 }
 
 socket!(TcpStream, net::TcpStream);
-fresh!(TcpStream, net::TcpStream, new);
+impl TcpStream {
+    #[track_caller]
+    pub(in crate::net) fn watch(socket: net::TcpStream) -> io::Result<TcpStream> {
+        Ok(TcpStream {
+            io: Watched::new(socket)?,
+        })
+    }
+}
 readiness!(TcpStream);
-stream!(TcpStream);
+stream!(TcpStream, false);
 
 impl TcpStream {
     /// Connects to `addr`.
@@ -76,16 +83,20 @@ impl TcpStream {
     ///
     /// # Cancel safety
     /// Dropping the future gives the attempt up and closes the socket.
-    pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
-        let addrs = addr::resolve(addr::target(addr)).await?;
-        let mut last = None;
-        for addr in addrs {
-            match TcpStream::connect_addr(addr).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some(error),
+    #[track_caller]
+    pub fn connect<A: ToSocketAddrs>(addr: A) -> impl Future<Output = io::Result<TcpStream>> {
+        let at = Location::caller();
+        async move {
+            let addrs = addr::resolve(addr::target(addr), at).await?;
+            let mut last = None;
+            for addr in addrs {
+                match TcpStream::connect_addr(addr).await {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => last = Some(error),
+                }
             }
+            Err(last.unwrap_or_else(addr::no_address))
         }
-        Err(last.unwrap_or_else(addr::no_address))
     }
 
     async fn connect_addr(addr: SocketAddr) -> io::Result<TcpStream> {

@@ -12,7 +12,6 @@ use rustix::net::{RecvFlags, SocketType};
 use tapio_driver::Direction;
 
 use crate::io::{Interest, ReadBuf, Ready};
-use crate::net::fresh::Fresh;
 use crate::net::unix::SocketAddr;
 use crate::net::{fill, sys};
 use crate::watched::Watched;
@@ -39,11 +38,18 @@ use crate::watched::Watched;
 /// # }
 /// ```
 pub struct UnixDatagram {
-    io: Fresh<net::UnixDatagram>,
+    io: Watched<net::UnixDatagram>,
 }
 
 socket!(UnixDatagram, net::UnixDatagram);
-fresh!(UnixDatagram, net::UnixDatagram, unheld);
+impl UnixDatagram {
+    #[track_caller]
+    pub(in crate::net) fn watch(socket: net::UnixDatagram) -> io::Result<UnixDatagram> {
+        Ok(UnixDatagram {
+            io: Watched::new(socket)?,
+        })
+    }
+}
 readiness!(UnixDatagram);
 datagram!(UnixDatagram, SocketAddr, SocketAddr::from_system);
 
@@ -91,8 +97,8 @@ impl UnixDatagram {
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let (near, far) = sys::unix_pair(SocketType::DGRAM)?;
         Ok((
-            UnixDatagram::watch_ready(near.into(), Ready::WRITABLE)?,
-            UnixDatagram::watch_ready(far.into(), Ready::WRITABLE)?,
+            UnixDatagram::watch(near.into())?,
+            UnixDatagram::watch(far.into())?,
         ))
     }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use rustix::net::SocketType;
 use tapio_driver::Direction;
 
-use crate::io::{Interest, Ready};
+use crate::io::Interest;
 use crate::net::unix::SocketAddr;
 use crate::net::{UnixStream, sys};
 use crate::watched::Watched;
@@ -37,7 +37,7 @@ socket!(UnixListener, net::UnixListener);
 impl UnixListener {
     #[track_caller]
     pub(in crate::net) fn watch(socket: net::UnixListener) -> io::Result<UnixListener> {
-        let io = Watched::unheld(socket)?;
+        let io = Watched::new(socket)?;
         Ok(UnixListener { io })
     }
 
@@ -126,5 +126,5 @@ fn accept(listener: &net::UnixListener) -> io::Result<(net::UnixStream, SocketAd
 
 /// Most often the peer has sent something by now; writable it is anyway.
 fn accepted(stream: net::UnixStream) -> io::Result<UnixStream> {
-    UnixStream::watch_ready(stream, Ready::READABLE | Ready::WRITABLE)
+    UnixStream::watch(stream)
 }

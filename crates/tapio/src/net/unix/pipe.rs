@@ -15,7 +15,6 @@ use tapio_driver::Direction;
 
 pub use super::pipe_open::OpenOptions;
 use super::pipe_open::{reading_end, set_blocking, writing_end};
-use crate::coop;
 use crate::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use crate::net::fill;
 use crate::watched::Watched;
@@ -130,7 +129,7 @@ macro_rules! end {
             // only the driver can tell that from a writer who has left.
             #[track_caller]
             fn watch(fd: OwnedFd) -> io::Result<$End> {
-                let io = Watched::unheld(<$Pipe>::from(fd))?;
+                let io = Watched::new(<$Pipe>::from(fd))?;
                 io.register_now()?;
                 Ok($End { io })
             }
@@ -144,7 +143,7 @@ macro_rules! end {
             /// # Cancel safety
             /// Dropping the future loses nothing.
             pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-                coop::unconstrained(self.io.ready(interest)).await
+                self.io.ready(interest).await
             }
 
             /// Gives the descriptor up, made blocking.

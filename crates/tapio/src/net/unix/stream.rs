@@ -12,7 +12,6 @@ use rustix::net::{RecvFlags, SocketType};
 use tapio_driver::Direction;
 
 use crate::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
-use crate::net::fresh::Fresh;
 use crate::net::unix::split::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_split, split,
 };
@@ -45,13 +44,20 @@ use crate::watched::Watched;
 /// # }
 /// ```
 pub struct UnixStream {
-    io: Fresh<net::UnixStream>,
+    io: Watched<net::UnixStream>,
 }
 
 socket!(UnixStream, net::UnixStream);
-fresh!(UnixStream, net::UnixStream, new);
+impl UnixStream {
+    #[track_caller]
+    pub(in crate::net) fn watch(socket: net::UnixStream) -> io::Result<UnixStream> {
+        Ok(UnixStream {
+            io: Watched::new(socket)?,
+        })
+    }
+}
 readiness!(UnixStream);
-stream!(UnixStream);
+stream!(UnixStream, true);
 
 impl UnixStream {
     /// Connects to the listener at `path`; in the abstract namespace if it
@@ -119,8 +125,8 @@ impl UnixStream {
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let (near, far) = sys::unix_pair(SocketType::STREAM)?;
         Ok((
-            UnixStream::watch_ready(near.into(), Ready::WRITABLE)?,
-            UnixStream::watch_ready(far.into(), Ready::WRITABLE)?,
+            UnixStream::watch(near.into())?,
+            UnixStream::watch(far.into())?,
         ))
     }
 

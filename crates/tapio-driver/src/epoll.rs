@@ -17,7 +17,7 @@ use slab::Slab;
 use crate::contract::Limit;
 use crate::error::{named, shut_down_error};
 use crate::ready::Ready;
-use crate::source::{Direction, Source};
+use crate::source::Source;
 use crate::wakes::Wakes;
 
 /// How many events one system call fetches.
@@ -62,38 +62,29 @@ impl Epoll {
         })
     }
 
-    /// The waiting side, and the descriptor by which others may wait for it.
-    pub(crate) fn events(&self) -> (Events, Arc<OwnedFd>) {
+    /// The waiting side, which `alarm` also wakes.
+    pub(crate) fn events(&self, alarm: BorrowedFd<'_>) -> io::Result<Events> {
         let fd = self.registry.lock().fd.clone();
         let fd = fd.expect("not shut down before it is used");
-        let events = Events {
-            fd: Some(Arc::clone(&fd)),
-            list: Vec::with_capacity(BATCH),
-        };
-        (events, fd)
-    }
-
-    /// The waiting side, which `alarm` also wakes.
-    pub(crate) fn watch_alarm(&self, alarm: BorrowedFd<'_>) -> io::Result<Events> {
-        let (events, fd) = self.events();
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&*fd, alarm, epoll::EventData::new_u64(ALARM), flags)?;
-        Ok(events)
+        Ok(Events {
+            fd: Some(fd),
+            list: Vec::with_capacity(BATCH),
+        })
     }
 
     /// Watches both directions of `source`, unless it does already.
     pub(crate) fn arm(&self, source: &Arc<Source>) -> io::Result<()> {
         let mut registry = self.registry.lock();
         let fd = registry.fd.clone().ok_or_else(shut_down_error)?;
-        if source.key(Direction::Read).is_some() {
+        if source.key().is_some() {
             return Ok(());
         }
         registry.generation = registry.generation.wrapping_add(1);
         let generation = registry.generation;
         let key = registry.sources.insert((generation, Arc::clone(source)));
-        for direction in Direction::BOTH {
-            source.set_key(direction, Some(key as u32));
-        }
+        source.set_key(Some(key as u32));
         let flags = epoll::EventFlags::IN
             | epoll::EventFlags::OUT
             | epoll::EventFlags::RDHUP
@@ -103,12 +94,7 @@ impl Epoll {
         let added = epoll::add(&*fd, source.as_fd(), epoll::EventData::new_u64(data), flags);
         if let Err(error) = added {
             registry.sources.remove(key);
-            drop(registry);
-            let mut wakes = Wakes::default();
-            for direction in Direction::BOTH {
-                source.disarmed(direction, &mut wakes);
-            }
-            wakes.wake_all();
+            source.set_key(None);
             return Err(error.into());
         }
         Ok(())
@@ -116,13 +102,11 @@ impl Epoll {
 
     pub(crate) fn release(&self, source: &Arc<Source>) {
         let mut registry = self.registry.lock();
-        let Some(key) = source.key(Direction::Read) else {
+        let Some(key) = source.key() else {
             return;
         };
         let known = registry.sources.try_remove(key as usize);
-        for direction in Direction::BOTH {
-            source.set_key(direction, None);
-        }
+        source.set_key(None);
         // Closing would be enough unless the descriptor was duplicated, in
         // which case the watch would outlive it.
         if let Some(fd) = &registry.fd {
@@ -157,9 +141,7 @@ impl Epoll {
         let sources = std::mem::take(&mut registry.sources);
         drop(registry);
         for (_, (_, source)) in sources {
-            for direction in Direction::BOTH {
-                source.set_key(direction, None);
-            }
+            source.set_key(None);
             source.shut_down(wakes);
         }
     }
@@ -191,11 +173,6 @@ impl Events {
         }
     }
 
-    /// Whether the last fetch filled the batch, so that more may be waiting.
-    pub(crate) fn is_full(&self) -> bool {
-        self.list.len() == BATCH
-    }
-
     pub(crate) fn close(&mut self) {
         self.fd = None;
         self.list.clear();
@@ -203,7 +180,7 @@ impl Events {
 }
 
 /// A limit as the kernel takes it: relative, `None` for ever.
-pub(crate) fn timeout(limit: Limit) -> Option<Timespec> {
+fn timeout(limit: Limit) -> Option<Timespec> {
     match limit {
         Limit::NoWait => Some(Timespec::default()),
         Limit::Forever => None,
@@ -220,24 +197,28 @@ pub(crate) fn timeout(limit: Limit) -> Option<Timespec> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
+    use std::os::fd::{AsFd, AsRawFd};
     use std::os::unix::net::UnixStream;
 
     use super::Epoll;
     use crate::contract::Limit;
     use crate::ready::Ready;
-    use crate::source::{Direction, Lane, Source};
+    use crate::source::{Direction, Source};
+    use crate::wake::Wake;
     use crate::wakes::Wakes;
 
     #[test]
     fn what_was_fetched_for_one_source_never_reaches_the_next() {
         let epoll = Epoll::new().expect("an epoll");
-        let (mut events, _) = epoll.events();
+        let (_wake, alarm) = Wake::new().expect("an alarm");
+        let mut events = epoll
+            .events(alarm.as_fd())
+            .expect("an alarm can be watched");
         let mut wakes = Wakes::default();
         let (near, far) = UnixStream::pair().expect("a pair");
-        let source = Source::new(near.as_raw_fd(), Lane::Stream);
+        let source = Source::new(near.as_raw_fd());
         epoll.arm(&source).expect("a socket can be watched");
-        let key = source.key(Direction::Read);
+        let key = source.key();
         drop(far);
         events.wait(Limit::NoWait).expect("the end is fetched");
         // Another thread lets go of it just now, and gets the same key and the
@@ -245,9 +226,9 @@ mod tests {
         epoll.release(&source);
         drop(near);
         let (near, _far) = UnixStream::pair().expect("a pair");
-        let next = Source::new(near.as_raw_fd(), Lane::Stream);
+        let next = Source::new(near.as_raw_fd());
         epoll.arm(&next).expect("a socket can be watched");
-        assert_eq!(next.key(Direction::Read), key, "else this tests nothing");
+        assert_eq!(next.key(), key, "else this tests nothing");
         epoll.dispatch(&mut events, &mut wakes);
         let ready = next.event(Ready::ALL).ready;
         assert!(next.is_assumed(Direction::Read) && !ready.is_read_closed());

@@ -1,59 +1,59 @@
-//! The readiness driver: one `epoll` per worker.
+//! The driver: one `epoll` for each seat, which any thread may wait on.
 //!
 //! `epoll` is used directly rather than through the `polling` crate, which
 //! makes five system calls for each wait where one is enough; see
 //! `docs/decisions/0002-epoll-without-polling.md`.
-
-mod epoll;
 
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(crate) use self::epoll::{Epoll, Events};
-use crate::contract::{Driver, DriverKind, Limit, Remote};
-use crate::source::{Direction, Source};
+use crate::contract::{Driver, Limit, Remote};
+use crate::epoll::{Epoll, Events};
+use crate::error::named;
+use crate::source::Source;
 use crate::wake::Wake;
 use crate::wakes::Wakes;
 
 /// The owner's half.
 #[derive(Debug)]
-pub(crate) struct PollDriver {
-    remote: Arc<PollRemote>,
+struct EpollDriver {
+    remote: Arc<EpollRemote>,
     events: Events,
 }
 
 /// Everybody's half.
 #[derive(Debug)]
-struct PollRemote {
+struct EpollRemote {
     epoll: Epoll,
     wake: Wake,
 }
 
-impl PollDriver {
-    pub(crate) fn new() -> io::Result<PollDriver> {
+/// Opens a driver.
+///
+/// # Errors
+/// When no descriptor or no memory is left.
+pub fn open() -> io::Result<Box<dyn Driver>> {
+    let driver = EpollDriver::new().map_err(|error| named("no driver", error))?;
+    Ok(Box::new(driver))
+}
+
+impl EpollDriver {
+    fn new() -> io::Result<EpollDriver> {
         let (wake, alarm) = Wake::new()?;
         let epoll = Epoll::new()?;
-        let events = epoll.watch_alarm(alarm.as_fd())?;
-        Ok(PollDriver {
-            remote: Arc::new(PollRemote { epoll, wake }),
+        let events = epoll.events(alarm.as_fd())?;
+        Ok(EpollDriver {
+            remote: Arc::new(EpollRemote { epoll, wake }),
             events,
         })
     }
 }
 
-impl Driver for PollDriver {
-    fn kind(&self) -> DriverKind {
-        DriverKind::Poll
-    }
-
+impl Driver for EpollDriver {
     fn remote(&self) -> Arc<dyn Remote> {
         Arc::clone(&self.remote) as Arc<dyn Remote>
-    }
-
-    fn occupy(&mut self) -> io::Result<()> {
-        Ok(())
     }
 
     fn park(&mut self, limit: Limit, wakes: &mut Wakes) -> io::Result<()> {
@@ -76,7 +76,7 @@ impl Driver for PollDriver {
     }
 }
 
-impl Drop for PollDriver {
+impl Drop for EpollDriver {
     fn drop(&mut self) {
         // Sources and their driver hold each other until it is shut down.
         let mut wakes = Wakes::default();
@@ -85,8 +85,8 @@ impl Drop for PollDriver {
     }
 }
 
-impl Remote for PollRemote {
-    fn arm(&self, source: &Arc<Source>, _: Direction) -> io::Result<()> {
+impl Remote for EpollRemote {
+    fn arm(&self, source: &Arc<Source>) -> io::Result<()> {
         self.epoll.arm(source)
     }
 
