@@ -19,7 +19,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::post::{Pinned, Post, Running};
+use crate::post::{Pinned, Post, Running, Seen};
 use crate::tally::Tally;
 
 thread_local! {
@@ -129,6 +129,18 @@ pub(crate) fn current() -> (u64, Running) {
     HOT.with(|hot| {
         let post = hot.post();
         (post.task(), post.look().running())
+    })
+}
+
+/// The poll under way, if it is that of a task which ends with it, since its
+/// runtime ends.
+pub(crate) fn ending_poll() -> Option<Seen> {
+    HOT.with(|hot| {
+        let post = hot.watched_post()?;
+        let poll = post.look();
+        // Inside of `block_in_place`, nobody waits for what a poll answers.
+        let is_driven = hot.entered.get() != Entered::Outside;
+        (post.is_ending() && is_driven && poll.running().is_task()).then_some(poll)
     })
 }
 

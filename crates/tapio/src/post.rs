@@ -10,7 +10,7 @@ use std::fmt;
 use std::panic::Location;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -61,6 +61,10 @@ impl Running {
     #[inline]
     pub(crate) fn word(self) -> u64 {
         self.0
+    }
+
+    pub(crate) fn is_task(self) -> bool {
+        self.location().is_some() && self.0 & BLOCK_ON == 0
     }
 
     pub(crate) fn is_block_on(self) -> bool {
@@ -124,6 +128,8 @@ pub(crate) struct Post {
     word: AtomicU64,
     /// The id of the running task; zero outside of tasks.
     task: AtomicU64,
+    /// Whether the tasks that this thread runs end with their polls.
+    is_ending: AtomicBool,
     /// The sets of local tasks that are being polled, the innermost last.
     pinned: Mutex<Vec<Arc<dyn Pinned>>>,
 }
@@ -133,6 +139,7 @@ impl Post {
         Post {
             word: AtomicU64::new(0),
             task: AtomicU64::new(0),
+            is_ending: AtomicBool::new(false),
             pinned: Mutex::new(Vec::new()),
         }
     }
@@ -158,6 +165,18 @@ impl Post {
     pub(crate) fn task(&self) -> u64 {
         // Relaxed: pairs with `say`.
         self.task.load(Ordering::Relaxed)
+    }
+
+    /// Says that the tasks which this thread runs end with their polls, as
+    /// their runtime does.
+    pub(crate) fn set_ending(&self) {
+        // Relaxed, both: a flag that stands for itself. Timers and drivers,
+        // whose refusals make a task look, end after it under locks.
+        self.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Relaxed)
     }
 
     /// Says that `tasks` wait for this thread until they are unpinned.

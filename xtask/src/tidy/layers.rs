@@ -76,7 +76,7 @@ const TAPIO_MODULES: &[Row] = &[
         "report",
         &["context", "post", "stack", "task_id", "thread_state"],
     ),
-    ("coop", &["context"]),
+    ("coop", &["context", "post"]),
     ("main_future", &[]),
     ("callback", &["context", "coop", "report"]),
     (

@@ -28,6 +28,7 @@ mod rt_block_on;
 mod rt_blocking;
 mod rt_shutdown;
 mod rt_shutdown_report;
+mod rt_shutdown_stuck;
 mod rt_unhandled_panic;
 mod signal_unix;
 mod sync_bounds;
