@@ -200,7 +200,7 @@ const DRIVER_MODULES: &[Row] = &[
     ("ready", &[]),
     ("wake", &["error"]),
     ("contract", &["ready", "source", "wakes"]),
-    ("source", &["contract", "ready", "wakes"]),
+    ("source", &["contract", "error", "ready", "wakes"]),
     ("epoll", &["contract", "error", "ready", "source", "wakes"]),
     (
         "driver",

@@ -23,7 +23,7 @@ use crate::support::Kind;
 
 const SHORT: Duration = Duration::from_millis(1);
 
-type Await = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Await = fn(Things) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a task had before it was stuck.
 struct Things {
@@ -55,12 +55,12 @@ impl Drop for Ending {
     }
 }
 
-fn sleep() -> impl Future<Output = ()> + Send {
-    async { time::sleep(SHORT).await }
+async fn sleep() {
+    time::sleep(SHORT).await;
 }
 
 /// Every kind of thing that a task may wait for.
-const AWAITS: &[(&str, fn(Things) -> Await)] = &[
+const AWAITS: &[(&str, Await)] = &[
     ("a new sleep", |_| Box::pin(sleep())),
     ("an old sleep", |things| {
         Box::pin(async { things.sleep.expect("made").await })
@@ -163,7 +163,7 @@ async fn things() -> Things {
 
 /// A task that is stuck until `free` is dropped and then awaits, and is in a
 /// runtime that workers drive.
-fn stuck(runtime: &Runtime, then: fn(Things) -> Await, ends: Sender<End>) -> Sender<()> {
+fn stuck(runtime: &Runtime, then: Await, ends: Sender<End>) -> Sender<()> {
     let (free, is_free) = mpsc::channel::<()>();
     let (begin, has_begun) = mpsc::channel();
     let is_free = Mutex::new(is_free);
