@@ -76,7 +76,7 @@ const TAPIO_MODULES: &[Row] = &[
         "report",
         &["context", "post", "stack", "task_id", "thread_state"],
     ),
-    ("coop", &["context"]),
+    ("coop", &["context", "post"]),
     ("main_future", &[]),
     ("callback", &["context", "coop", "report"]),
     (
@@ -202,7 +202,10 @@ const DRIVER_MODULES: &[Row] = &[
     ("ready", &[]),
     ("wake", &["error", "lock"]),
     ("contract", &["ready", "source", "wakes"]),
-    ("source", &["contract", "fork", "lock", "ready", "wakes"]),
+    (
+        "source",
+        &["contract", "error", "fork", "lock", "ready", "wakes"],
+    ),
     (
         "epoll",
         &["contract", "error", "lock", "ready", "source", "wakes"],

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tapio_driver::lock::RwLock;
 use tapio_driver::{PerProcess, write_error};
+use tracing::Level;
 
 use super::Report;
 
@@ -107,11 +108,10 @@ impl Report {
     /// log nor a listener.
     fn log(&self, has_listeners: bool) {
         if tracing::dispatcher::has_been_set() {
-            if matches!(self, Report::UnreadResult(_)) {
-                // Nothing is known to have gone wrong.
-                tracing::info!(target: "tapio::guard", "{self}");
-            } else {
-                tracing::warn!(target: "tapio::guard", "{self}");
+            // A level is part of what is made once for each line of source.
+            match self.level() {
+                Level::WARN => tracing::warn!(target: "tapio::guard", "{self}"),
+                _ => tracing::info!(target: "tapio::guard", "{self}"),
             }
         } else if !has_listeners {
             write_error(&format!("tapio: {self}\n"));
