@@ -66,8 +66,9 @@ pub enum Culprit {
     BlockOn(&'static Location<'static>),
     /// A waker that is not a task's.
     Waker,
-    /// A function given to the runtime's builder, as `on_thread_park`.
-    Hook,
+    /// A function given to the runtime's builder, by the name of the builder's
+    /// function: `on_thread_start`, for example.
+    Hook(&'static str),
 }
 
 /// What a thread does that does not come back.
@@ -117,8 +118,10 @@ impl Culprit {
         match (running.location(), Id::from_raw(task)) {
             (Some(at), Some(id)) if !running.is_block_on() => Culprit::Task(TaskInfo::new(id, at)),
             (Some(at), _) => Culprit::BlockOn(at),
-            (None, _) if running == Running::HOOK => Culprit::Hook,
-            (None, _) => Culprit::Waker,
+            (None, _) => match running.as_hook() {
+                Some(hook) => Culprit::Hook(hook.name()),
+                None => Culprit::Waker,
+            },
         }
     }
 
@@ -128,7 +131,7 @@ impl Culprit {
         match self {
             Culprit::Task(task) => Some(task.spawned_at),
             Culprit::BlockOn(at) => Some(at),
-            Culprit::Waker | Culprit::Hook => None,
+            Culprit::Waker | Culprit::Hook(_) => None,
         }
     }
 }
@@ -153,6 +156,10 @@ impl Stall {
     }
 
     fn help(&self) -> &'static str {
+        if let Culprit::Hook(_) = self.culprit {
+            return "the functions given to the runtime's Builder should return at once: \
+                    everything on their thread waits for them";
+        }
         match &self.cause {
             StallCause::Computing => {
                 "compute with tapio::cpu::spawn, or give way between steps with \
@@ -190,7 +197,7 @@ impl fmt::Display for Culprit {
             Culprit::Task(task) => task.fmt(f),
             Culprit::BlockOn(at) => write!(f, "the future given to block_on at {at}"),
             Culprit::Waker => f.write_str("a waker that is no task's"),
-            Culprit::Hook => f.write_str("a function given to the runtime's builder"),
+            Culprit::Hook(name) => write!(f, "the {name} hook"),
         }
     }
 }
