@@ -1,19 +1,26 @@
 //! The guard's thread: it looks at every watched thread, again and again,
 //! and sleeps while nothing runs.
+//!
+//! A stuck thread may hold any lock that is not ours: the kernel's on the
+//! memory map (`mmap`, `mlock`), the loader's (`dlopen`), the allocator's. So
+//! from one look to the next the guard allocates nothing, frees nothing, starts
+//! nothing, and waits for no lock that anybody holds while doing so. Its locks
+//! are the standard library's, which sleep on a futex and need neither memory
+//! nor a table that other threads grow; others it tries. What takes more is
+//! done by those who stand by (`scheduler::handoff`), by the `starter` and by
+//! the `reporter`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use parking_lot::Mutex;
 
 use super::advice;
 use super::entry::{self, Entry};
 use super::jitter::Jitter;
 use super::reporter;
 use crate::post::Running;
-use crate::{rounds, slice, threads};
+use crate::rounds::Due;
+use crate::{context, rounds, slice, thread_state};
 
 /// Looks for each budget, once something goes on from one look to the next.
 const LOOKS_PER_BUDGET: u32 = 5;
@@ -35,60 +42,6 @@ const PERIOD_MIN: Duration = Duration::from_micros(200);
 const CALM: Duration = Duration::from_millis(100);
 const HASTE_MAX: u32 = 3;
 
-static GUARD: Mutex<Guard> = Mutex::new(Guard {
-    leases: 0,
-    thread: None,
-});
-
-/// The guard's thread, and for how many runtimes it runs.
-struct Guard {
-    leases: usize,
-    thread: Option<(JoinHandle<()>, Arc<AtomicBool>)>,
-}
-
-/// Keeps the guard running; each runtime has one.
-#[derive(Debug)]
-pub(crate) struct Lease(());
-
-impl Lease {
-    /// Starts the guard, unless it runs. Without a thread for it the runtime
-    /// does without, and says so.
-    pub(crate) fn new() -> Lease {
-        let mut guard = GUARD.lock();
-        guard.leases += 1;
-        if guard.thread.is_none() {
-            let stop = Arc::new(AtomicBool::new(false));
-            let seen = Arc::clone(&stop);
-            match threads::start("tapio-guard".into(), None, move || Engine::new().run(&seen)) {
-                Ok(thread) => guard.thread = Some((thread, stop)),
-                Err(error) => tracing::warn!("no thread for the guard: {error}"),
-            }
-        }
-        Lease(())
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let mut guard = GUARD.lock();
-        guard.leases -= 1;
-        if guard.leases > 0 {
-            return;
-        }
-        if let Some((thread, stop)) = guard.thread.take() {
-            // Relaxed: the bell's lock orders it for the guard.
-            stop.store(true, Ordering::Relaxed);
-            rounds::ring();
-            // Under the lock, so that a new guard never runs beside this one,
-            // which takes no lock of ours.
-            let _ = thread.join();
-        }
-        drop(guard);
-        reporter::finish();
-        advice::say_if_asked();
-    }
-}
-
 /// One look at everything.
 #[derive(Debug)]
 pub(super) struct Round {
@@ -98,6 +51,9 @@ pub(super) struct Round {
     pub(super) has_rescued: bool,
     /// Something goes on since the last round, and may become a stall.
     pub(super) is_uneasy: bool,
+    /// For how long the guard was kept from this look by what it did at the
+    /// last one, if for long.
+    pub(super) kept: Option<Duration>,
     period: Duration,
     haste: u32,
 }
@@ -113,7 +69,7 @@ impl Round {
 }
 
 /// What the guard's thread knows.
-struct Engine {
+pub(super) struct Engine {
     last_round: Instant,
     last_rescue: Instant,
     /// Between looks, while something goes on.
@@ -122,11 +78,15 @@ struct Engine {
     is_uneasy: bool,
     haste: u32,
     quiet: u32,
+    /// For how long the last look was kept from its end, by no work of its own.
+    kept: Duration,
+    /// The guard's own thread.
+    tid: i32,
     jitter: Jitter,
 }
 
 impl Engine {
-    fn new() -> Engine {
+    pub(super) fn new() -> Engine {
         let now = Instant::now();
         Engine {
             last_round: now,
@@ -135,27 +95,43 @@ impl Engine {
             is_uneasy: false,
             haste: 0,
             quiet: 0,
+            kept: Duration::ZERO,
+            tid: rustix::thread::gettid().as_raw_nonzero().get(),
             jitter: Jitter::new(),
         }
     }
 
     /// Makes rounds until told to stop.
-    fn run(&mut self, stop: &AtomicBool) {
+    pub(super) fn run(&mut self, stop: &AtomicBool) {
         // It must be on time when all CPUs are busy, and it does little.
         slice::shorten();
+        warm_up();
         while !stop.load(Ordering::Relaxed) {
+            let worked = self.worked();
             let is_quiet = self.look();
-            let due = rounds::walk(self.last_round);
+            let due = rounds::due();
+            let is_due = matches!(due, Due::At(at) if at <= self.last_round);
+            if is_due {
+                reporter::walk();
+            }
+            let worked = self.worked().saturating_sub(worked);
+            self.kept = self.last_round.elapsed().saturating_sub(worked);
+            let until = match due {
+                Due::Never => None,
+                Due::At(at) => Some(at),
+                Due::Busy => Some(self.last_round),
+            };
             self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
-            if self.quiet > QUIET_MAX {
-                let seats = advice::seats(&entry::all());
-                rounds::sleep(due, || {
+            if self.quiet > QUIET_MAX && until.is_none_or(|until| until > self.last_round) {
+                let seats = advice::seats(&entry::lock());
+                rounds::sleep(until, || {
                     stop.load(Ordering::Relaxed) || is_anything_running()
                 });
                 self.quiet = 0;
                 let now = Instant::now();
                 advice::nothing_ran(seats, now - self.last_round);
                 self.last_round = now;
+                self.kept = Duration::ZERO;
             } else {
                 rounds::doze(self.jitter.shorten(self.until_next()));
             }
@@ -164,25 +140,32 @@ impl Engine {
 
     /// Looks at every thread; says whether nothing ran.
     fn look(&mut self) -> bool {
-        let entries = entry::all();
+        let entries = entry::lock();
         let now = Instant::now();
         self.choose_period(&entries);
         let mut round = Round {
             step: (now - self.last_round).min(self.until_next() * 2),
             has_rescued: false,
             is_uneasy: false,
+            kept: (self.kept >= self.period * LOOKS_PER_BUDGET).then_some(self.kept),
             period: self.period,
             haste: self.haste,
         };
         let mut is_quiet = true;
-        for entry in &entries {
+        for entry in entries.iter() {
             is_quiet &= !entry.eye.lock().look(entry, &mut round);
         }
         advice::sample(&entries, now - self.last_round, self.until_next());
+        drop(entries);
         self.choose_haste(now, round.has_rescued);
         self.is_uneasy = round.is_uneasy;
         self.last_round = now;
         is_quiet
+    }
+
+    /// How much time of a CPU this thread has had.
+    fn worked(&self) -> Duration {
+        thread_state::cpu_time(self.tid).unwrap_or_default()
     }
 
     fn choose_period(&mut self, entries: &[Arc<Entry>]) {
@@ -215,9 +198,21 @@ impl Engine {
     }
 }
 
+/// Does once what must not be done for the first time on the way to a rescue:
+/// code and stack come into memory, the thread's own variables are made.
+fn warm_up() {
+    /// As deep as anything here goes.
+    const STACK_BYTES: usize = 32 << 10;
+    std::hint::black_box([1_u8; STACK_BYTES]);
+    let own = rustix::thread::gettid().as_raw_nonzero().get();
+    let _ = (thread_state::state_of(own), thread_state::cpu_time(own));
+    let _ = (context::current_task(), std::thread::panicking());
+    rounds::doze(Duration::ZERO);
+}
+
 /// Whether any watched thread runs anything.
 fn is_anything_running() -> bool {
-    let entries = entry::all();
+    let entries = entry::lock();
     entries
         .iter()
         .any(|entry| entry.post.look().running() != Running::NOTHING)

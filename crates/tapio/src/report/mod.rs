@@ -14,6 +14,7 @@ mod budget;
 mod callback;
 mod deliver;
 mod group;
+mod held_up;
 mod limit;
 mod lock;
 mod observed;
@@ -32,6 +33,7 @@ pub use self::budget::{lock_budget, set_lock_budget};
 pub use self::callback::CallbackPanic;
 pub use self::deliver::{Subscription, on_report};
 pub use self::group::GroupFailuresLost;
+pub use self::held_up::GuardHeldUp;
 pub use self::limit::LimitHit;
 pub use self::lock::{
     Deadlock, DeadlockParty, Futurelock, LockHeld, LockInfo, LockKind, LockReleased, LockUse,
@@ -63,6 +65,8 @@ pub enum Report {
     CallbackPanic(CallbackPanic),
     /// A task group failed, and nobody was told.
     GroupFailuresLost(GroupFailuresLost),
+    /// The guard was kept from looking, and something ended meanwhile.
+    GuardHeldUp(GuardHeldUp),
     /// A limit was reached.
     Limit(LimitHit),
     /// A runtime ends, and something on it does not.
@@ -91,6 +95,7 @@ impl fmt::Display for Report {
             Report::Advice(advice) => advice.fmt(f),
             Report::CallbackPanic(panic) => panic.fmt(f),
             Report::GroupFailuresLost(lost) => lost.fmt(f),
+            Report::GuardHeldUp(held_up) => held_up.fmt(f),
             Report::Limit(limit) => limit.fmt(f),
             Report::Shutdown(waits) => waits.fmt(f),
             Report::Stall(stall) => stall.fmt(f),
