@@ -299,7 +299,10 @@ impl Pool {
             }
         }
         let me = std::thread::current().id();
-        let index = state.handles.iter().position(|handle| handle.thread().id() == me);
+        let index = state
+            .handles
+            .iter()
+            .position(|handle| handle.thread().id() == me);
         let before = match index {
             Some(index) => {
                 let handle = state.handles.swap_remove(index);

@@ -20,6 +20,7 @@ use super::jitter::Jitter;
 use super::reporter;
 use crate::post::Running;
 use crate::rounds::Due;
+use crate::thread_state::Switches;
 use crate::{context, rounds, slice, thread_state};
 
 /// Looks for each budget, once something goes on from one look to the next.
@@ -78,10 +79,8 @@ pub(super) struct Engine {
     is_uneasy: bool,
     haste: u32,
     quiet: u32,
-    /// For how long the last look was kept from its end, by no work of its own.
+    /// For how long the last look was kept from its end.
     kept: Duration,
-    /// The guard's own thread.
-    tid: i32,
     jitter: Jitter,
 }
 
@@ -96,7 +95,6 @@ impl Engine {
             haste: 0,
             quiet: 0,
             kept: Duration::ZERO,
-            tid: rustix::thread::gettid().as_raw_nonzero().get(),
             jitter: Jitter::new(),
         }
     }
@@ -107,15 +105,21 @@ impl Engine {
         slice::shorten();
         warm_up();
         while !stop.load(Ordering::Relaxed) {
-            let worked = self.worked();
+            let before = Switches::so_far();
             let is_quiet = self.look();
             let due = rounds::due();
             let is_due = matches!(due, Due::At(at) if at <= self.last_round);
             if is_due {
                 reporter::walk();
             }
-            let worked = self.worked().saturating_sub(worked);
-            self.kept = self.last_round.elapsed().saturating_sub(worked);
+            self.kept = match Switches::so_far().since(before) {
+                // It waited, and not for a CPU.
+                Switches {
+                    waits: 1..,
+                    preemptions: 0,
+                } => self.last_round.elapsed(),
+                _ => Duration::ZERO,
+            };
             let until = match due {
                 Due::Never => None,
                 Due::At(at) => Some(at),
@@ -161,11 +165,6 @@ impl Engine {
         self.is_uneasy = round.is_uneasy;
         self.last_round = now;
         is_quiet
-    }
-
-    /// How much time of a CPU this thread has had.
-    fn worked(&self) -> Duration {
-        thread_state::cpu_time(self.tid).unwrap_or_default()
     }
 
     fn choose_period(&mut self, entries: &[Arc<Entry>]) {

@@ -202,7 +202,10 @@ impl Poll {
                 let enough = self.lasted.min(entry.settings.budget) / CPU_PART;
                 (used >= enough).then_some(StallCause::Computing)
             }
-            ThreadState::Stopped | ThreadState::Gone => None,
+            ThreadState::Stopped => None,
+            // There, but nobody says what it does: no descriptor is free, or
+            // `/proc` is not there.
+            ThreadState::Gone => cpu_time(tid).map(|_| StallCause::Blocked(None)),
         }
     }
 }

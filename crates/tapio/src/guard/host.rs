@@ -157,9 +157,9 @@ impl fmt::Display for Relief {
                 io::Error::from_raw_os_error(*errno)
             ),
             Relief::Starting => f.write_str("no thread stands by yet; one is on its way"),
-            Relief::InHook => f.write_str(
-                "the thread that is to stand in is in the on_thread_start hook still",
-            ),
+            Relief::InHook => {
+                f.write_str("the thread that is to stand in is in the on_thread_start hook still")
+            }
             Relief::Done | Relief::Nothing | Relief::Moved | Relief::Off => f.write_str("no need"),
         }
     }

@@ -87,9 +87,9 @@ mod starter;
 pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
     Advice, CallbackPanic, Culprit, Deadlock, DeadlockParty, Futurelock, GroupFailuresLost,
-    GuardHeldUp, LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait, Report,
-    Rescue, ShutdownWaits, SiteAdvice, Stall, StallCause, StallEnded, Subscription, TaskInfo,
-    UnobservedError, UnobservedPanic, Verdict, lock_budget, note_panic_places, on_report,
+    GuardHeldUp, LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait,
+    Report, Rescue, ShutdownWaits, SiteAdvice, Stall, StallCause, StallEnded, Subscription,
+    TaskInfo, UnobservedError, UnobservedPanic, Verdict, lock_budget, note_panic_places, on_report,
     resume_observed, set_lock_budget,
 };
 

@@ -40,7 +40,10 @@ impl LimitHit {
     }
 
     /// Names what uses the limit up, most first.
-    pub(crate) fn held_by(mut self, mut sites: Vec<(&'static Location<'static>, usize)>) -> LimitHit {
+    pub(crate) fn held_by(
+        mut self,
+        mut sites: Vec<(&'static Location<'static>, usize)>,
+    ) -> LimitHit {
         sites.truncate(SITES_MAX);
         self.sites = sites;
         self

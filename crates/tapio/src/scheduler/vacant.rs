@@ -180,7 +180,10 @@ impl Vacant {
     /// by.
     pub(super) fn missing(&self) -> usize {
         let mut state = self.lock();
-        if state.pause_until.is_some_and(|until| Instant::now() < until) {
+        if state
+            .pause_until
+            .is_some_and(|until| Instant::now() < until)
+        {
             return 0;
         }
         let is_wanting = std::mem::take(&mut state.is_wanting);

@@ -10,6 +10,9 @@
 //! - `idle`: who has nothing to do does nothing
 //! - `capture`: the guard's signal beside a program's own
 //! - `stop`: a server that is gone is gone
+//! - `held`: tasks that are stuck with what everybody needs
+//! - `scarce`: stuck tasks where threads, memory or descriptors are not to be had
+//! - `hoard`: an allocator that a test may keep to itself
 //! - `storm`: tasks that block, again and again, and what must not suffer
 //! - `advice`: what the guard makes of a whole program
 
@@ -17,10 +20,13 @@ mod advice;
 mod capture;
 mod cpu;
 mod drops;
+mod held;
+mod hoard;
 mod idle;
 mod leaks;
 mod refusal;
 mod rig;
+mod scarce;
 mod scene;
 mod stop;
 mod storm;
