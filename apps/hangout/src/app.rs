@@ -6,6 +6,7 @@ use tapio::runtime::Handle;
 use tapio::sync::watch;
 
 use crate::config::Config;
+use crate::http::Hosts;
 use crate::hub::{Hub, Ticket};
 use crate::protocol::LimitsView;
 use crate::store::Store;
@@ -14,6 +15,7 @@ use crate::store::Store;
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
+    pub(crate) hosts: Arc<Hosts>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) store: Store<Ticket>,
     /// Becomes true when the server is to stop.

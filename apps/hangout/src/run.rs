@@ -9,10 +9,12 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tapio::net::TcpListener;
 use tapio::runtime::Handle;
 use tapio::sync::watch;
+use tapio::task::spawn_blocking;
 use tapio::time::{Instant, timeout_at};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::http::Hosts;
 use crate::hub::{self, Hub};
 use crate::stop::StopSignals;
 use crate::{http, say, serve, store};
@@ -33,7 +35,11 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
     let address = listener
         .local_addr()
         .map_err(|error| format!("cannot listen: {error}"))?;
-    let opened = store::open(&config.db, config.durability)?;
+    // Opening checks, writes and flushes, which is nothing to do on the loop.
+    let (db, durability) = (config.db.clone(), config.durability);
+    let opened = spawn_blocking(move || store::open(&db, durability))
+        .await
+        .map_err(|error| format!("opening the database failed: {error}"))??;
     let mut signals =
         StopSignals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
 
@@ -45,6 +51,7 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
     let app = App {
         config: Arc::clone(&config),
+        hosts: Arc::new(Hosts::new(&config.listen, address, &config.hosts)),
         hub: Arc::clone(&hub),
         store: store.clone(),
         stopping: stopping.clone(),
@@ -75,12 +82,11 @@ pub(crate) async fn run(config: Config, runtime: Handle) -> Result<(), String> {
     };
     // A moment longer than the hub's own deadline: it must still know by name whom it cuts off.
     let http_drain = drain + Duration::from_millis(50);
-    let serving = tapio::spawn(serve::serve(
-        listener,
-        http::router(app),
-        stopped,
-        http_drain,
-    ));
+    let (limits, router) = (config.limits.clone(), http::router(app));
+    let serving =
+        tapio::spawn(
+            async move { serve::serve(listener, router, stopped, &limits, http_drain).await },
+        );
     let why = tapio::select! {
         signal = signals.wait() => Ok(signal),
         // It ends only by a panic while we have not asked it to.

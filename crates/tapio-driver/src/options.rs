@@ -1,11 +1,10 @@
 //! What a runtime may use of the kernel, decided at run time.
 
 use std::env::VarError;
-use std::fmt;
 use std::io;
 
 use crate::contract::DriverKind;
-use crate::operations::{Ability, probe};
+use crate::operations::{Ability, Refusal, probe};
 
 /// Names what operations may use.
 const DRIVER: &str = "TAPIO_DRIVER";
@@ -19,22 +18,6 @@ pub struct Options {
     pub prefer: Option<DriverKind>,
     /// Abilities to do without, as if the kernel lacked them.
     pub without: Vec<Ability>,
-}
-
-/// What was refused and why; `Display` is one clause for a log line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal(String);
-
-impl Refusal {
-    pub(crate) fn new(why: String) -> Refusal {
-        Refusal(why)
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl Options {

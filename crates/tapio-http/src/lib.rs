@@ -54,16 +54,30 @@
 //! `net`, a second reactor. Those who accept that can implement its `Connect`
 //! with a `tower` service that returns a [`rt::TapioIo`].
 //!
+//! # Clients that take their time
+//!
+//! A connection costs memory and a descriptor, and a place where connections are
+//! limited. So each wait for a client has an end, unless it is turned off:
+//!
+//! | the client | setting | by default |
+//! |---|---|---|
+//! | sends no head, or a part of one | [`Serve::header_read_timeout`] | 30 s |
+//! | sends no body, or trickles it | [`Serve::body_timeout`], [`Serve::min_rate`] | 30 s, 256 bytes a second |
+//! | does not read its response, or trickles | [`Serve::write_timeout`], [`Serve::min_rate`] | 30 s, 256 bytes a second |
+//! | asks for nothing | [`Serve::idle_timeout`] | 75 s |
+//!
+//! What the service itself takes is not limited, and neither is a connection that
+//! was upgraded: both are the program's own matter.
+//!
 //! # What it does not do
 //!
-//! Request and response bodies have no time limit of their own; put a `tower`
-//! layer around the service for that. TLS is not there yet.
+//! TLS is not there yet.
 
 pub mod rt;
 pub mod serve;
 
 #[doc(inline)]
 pub use serve::{
-    Activity, Counts, LastRequest, Listener, ListenerExt, Monitor, OpenConnection, Peer, Protocol,
-    Report, Serve, Serving, serve,
+    Activity, Body, Counts, LastRequest, Listener, ListenerExt, Monitor, OpenConnection, Peer,
+    Protocol, Report, Serve, Serving, serve,
 };

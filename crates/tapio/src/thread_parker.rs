@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 use std::thread::Thread;
 
+use crate::main_future::{self, Sleeper};
 use crate::{context, coop, rounds};
 
 /// Parks the thread that made it; a waker that unparks it.
@@ -37,6 +38,17 @@ impl ThreadParker {
         slept
     }
 
+    /// Sleeps as `park` does, and leaves it to the caller to take note.
+    fn sleep(&self) -> bool {
+        let mut slept = false;
+        // Acquire pairs with the release in `unpark`.
+        while !self.is_unparked.load(Ordering::Acquire) {
+            std::thread::park();
+            slept = true;
+        }
+        slept
+    }
+
     pub(crate) fn unpark(&self) {
         // Release: publishes what the waker's caller did.
         if !self.is_unparked.swap(true, Ordering::Release) {
@@ -55,21 +67,33 @@ impl Wake for ThreadParker {
     }
 }
 
+impl Sleeper for ThreadParker {
+    fn is_woken(&self) -> bool {
+        self.is_unparked.load(Ordering::Acquire)
+    }
+}
+
 impl ThreadParker {
     /// Polls `future` on this thread until it is done, sleeping in between.
     pub(crate) fn block_on<F: Future>(future: F, at: &'static Location<'static>) -> F::Output {
         let mut future = std::pin::pin!(future);
         let parker = Arc::new(ThreadParker::new());
-        let waker = std::task::Waker::from(Arc::clone(&parker));
-        let mut cx = std::task::Context::from_waker(&waker);
+        let entered = main_future::enter(&parker);
+        let mut cx = std::task::Context::from_waker(entered.waker());
         loop {
+            let polling = entered.polling();
+            // Acquire pairs with the release in `unpark`; release with the
+            // acquire in `is_woken`: whoever does not see the wake any more
+            // sees the poll.
+            parker.is_unparked.swap(false, Ordering::AcqRel);
             let running = context::enter_blocked_on(at);
             let polled = coop::with_full(|| future.as_mut().poll(&mut cx));
             drop(running);
+            drop(polling);
             if let std::task::Poll::Ready(output) = polled {
                 return output;
             }
-            if parker.park() {
+            if parker.sleep() {
                 // There may be something to watch again.
                 rounds::call();
             }

@@ -3,6 +3,8 @@
 //! tokio's tests are formatted by rustfmt, so an item ends at the brace or
 //! parenthesis in the column where it began.
 
+use std::collections::BTreeMap;
+
 use crate::parity::table::{CUT_CALLS, CUT_FUNCTIONS, CUT_LINES, CUT_WORDS};
 
 /// What was taken out, and why.
@@ -13,6 +15,7 @@ pub(crate) fn cut(file: &str, text: &str) -> (String, Vec<Cut>) {
     let lines: Vec<&str> = text.lines().collect();
     let mut keep = vec![true; lines.len()];
     let mut cuts = Vec::new();
+    let mut calls = BTreeMap::<&str, usize>::new();
     for start in 0..lines.len() {
         if !keep[start] {
             continue;
@@ -25,7 +28,8 @@ pub(crate) fn cut(file: &str, text: &str) -> (String, Vec<Cut>) {
         };
         let body = lines[item.first..=item.last].join("\n");
         if item.is_call {
-            if CUT_CALLS.iter().any(|word| body.contains(word)) {
+            if let Some((_, reason)) = CUT_CALLS.iter().find(|(word, _)| body.contains(word)) {
+                *calls.entry(reason).or_default() += 1;
                 keep[item.first..=item.last].fill(false);
             }
         } else if let Some(reason) = reason_to_cut(file, &item.name, &body) {
@@ -36,6 +40,10 @@ pub(crate) fn cut(file: &str, text: &str) -> (String, Vec<Cut>) {
             keep[item.first..=item.last].fill(false);
         }
     }
+    cuts.extend(calls.into_iter().map(|(reason, count)| {
+        let s = if count == 1 { "" } else { "s" };
+        (format!("{count} assertion{s}"), reason.to_owned())
+    }));
     let mut kept = String::with_capacity(text.len());
     for (line, keep) in lines.iter().zip(keep) {
         if keep {
@@ -57,7 +65,8 @@ fn reason_to_cut(file: &str, name: &str, body: &str) -> Option<&'static str> {
         .or(by_name.map(|(_, _, reason)| *reason))
 }
 
-/// A function or a call of an `assert` macro at the top of a file.
+/// A function, or an assertion about types: a call of an `assert` macro or an
+/// item without a name.
 struct Item {
     name: String,
     /// Its first line, attributes included.
@@ -72,8 +81,9 @@ impl Item {
         let line = lines[start];
         let code = line.trim_start();
         let indent = &line[..line.len() - code.len()];
-        let is_call = indent.is_empty()
-            && (code.starts_with("async_assert_fn!") || code.starts_with("assert_value!"));
+        let is_call = ["async_assert_fn!", "assert_value!", "const _: fn()"]
+            .iter()
+            .any(|start| code.starts_with(start));
         let name = if is_call {
             String::new()
         } else {
@@ -128,8 +138,11 @@ fn last_line(lines: &[&str], start: usize, indent: &str) -> Option<usize> {
     if lines[start].ends_with(';') || lines[start].ends_with('}') {
         return Some(start);
     }
-    let ends = [format!("{indent}}}"), format!("{indent});")];
-    (start..lines.len()).find(|at| ends.iter().any(|end| lines[*at] == end))
+    let ends = ['}', ')'].map(|close| format!("{indent}{close}"));
+    (start..lines.len()).find(|at| {
+        let line = lines[*at].strip_suffix(';').unwrap_or(lines[*at]);
+        ends.iter().any(|end| line == end)
+    })
 }
 
 #[cfg(test)]
@@ -159,7 +172,18 @@ mod tests {
     #[test]
     fn calls_over_several_lines_are_taken_out_whole() {
         let text = "async_assert_fn!(tokio::fs::copy(&str): Send);\nasync_assert_fn!(\n    tokio::fs::rename(&str): Send\n);\nasync_assert_fn!(tokio::io::copy(A): Send);\n";
-        let (kept, _) = cut("async_send_sync", text);
+        let (kept, cuts) = cut("async_send_sync", text);
         assert_eq!(kept.trim(), "async_assert_fn!(tokio::io::copy(A): Send);");
+        assert_eq!(cuts.len(), 1);
+        assert_eq!(cuts[0].0, "2 assertions");
+    }
+
+    #[test]
+    fn assertions_inside_of_modules_and_without_a_macro_are_taken_out_too() {
+        let text = "mod fs {\n    assert_value!(tokio::fs::File: Send);\n    async_assert_fn!(\n        tokio::fs::File::set_len(_): Send\n    );\n}\nconst _: fn() = || {\n    let f = tokio::macros::support::poll_fn();\n    require_send(&f);\n};\n";
+        let (kept, cuts) = cut("async_send_sync", text);
+        let lines: Vec<_> = kept.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines, ["mod fs {", "}"]);
+        assert_eq!(cuts.len(), 2);
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn reason_to_leave_out(name: &str) -> Option<&'static str> {
 
 const UNSTABLE: &str = "tokio's unstable API (`--cfg tokio_unstable`)";
 const NO_FS: &str = "`fs` is not there yet";
+const NO_LOCAL_RUNTIME: &str = "`LocalRuntime` is not there yet";
 const NO_PROCESS: &str = "`process` is not there yet";
 const TOKIO_BUDGET: &str =
     "a primitive taken over from tokio, which spends the budget of tokio's runtime";
@@ -47,11 +48,7 @@ const SKIPPED_FILES: &[(&str, &str)] = &[
     ("task_yield_now", UNSTABLE),
     ("time_alt", UNSTABLE),
     ("tracing_*", UNSTABLE),
-    (
-        "async_send_sync",
-        "one list of types and functions, `fs` and `process` among them",
-    ),
-    ("rt_local", "`LocalRuntime` is not there yet"),
+    ("rt_local", NO_LOCAL_RUNTIME),
     ("rt_metrics", "tokio's own metrics are not there yet"),
     ("rt_worker_index", "`worker_index` is not there yet"),
     ("fs*", NO_FS),
@@ -188,10 +185,10 @@ pub(crate) const CUT_LINES: &[&str] = &["use tokio::fs;"];
 
 /// Macro calls of `async_send_sync`, which is one list of types and functions,
 /// that hold one of these words are taken out.
-pub(crate) const CUT_CALLS: &[&str] = &[
-    "tokio::fs::",
-    "tokio::process::",
-    "tokio::time::advance",
-    "tokio::macros::",
-    "tokio::runtime::LocalRuntime",
+pub(crate) const CUT_CALLS: &[(&str, &str)] = &[
+    ("tokio::fs::", NO_FS),
+    ("tokio::process::", NO_PROCESS),
+    ("tokio::time::advance", VIRTUAL_TIME),
+    ("tokio::macros::", "what tokio's macros need of tokio alone"),
+    ("tokio::runtime::Local", NO_LOCAL_RUNTIME),
 ];

@@ -60,6 +60,10 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
                 "the standard streams are the real system's, and are served by blocking threads",
             ),
             (
+                "crates/tapio-http/src/serve/unsent.rs",
+                "asks what is in a socket's buffer, once in a span in which the peer does not read",
+            ),
+            (
                 "crates/tapio/src/io/async_fd.rs",
                 "names the error number of a descriptor that is registered twice",
             ),

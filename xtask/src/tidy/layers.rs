@@ -77,8 +77,12 @@ const TAPIO_MODULES: &[Row] = &[
         &["context", "post", "stack", "task_id", "thread_state"],
     ),
     ("coop", &["context"]),
+    ("main_future", &[]),
     ("callback", &["context", "coop", "report"]),
-    ("thread_parker", &["context", "coop", "rounds"]),
+    (
+        "thread_parker",
+        &["context", "coop", "main_future", "rounds"],
+    ),
     (
         "cell",
         &["context", "coop", "report", "sync_facade", "task_id"],
@@ -89,6 +93,7 @@ const TAPIO_MODULES: &[Row] = &[
             "cell",
             "context",
             "coop",
+            "main_future",
             "report",
             "rounds",
             "task_id",
@@ -124,6 +129,7 @@ const TAPIO_MODULES: &[Row] = &[
             "context",
             "coop",
             "guard",
+            "main_future",
             "post",
             "report",
             "rounds",
@@ -195,16 +201,11 @@ const DRIVER_MODULES: &[Row] = &[
     ("wake", &["error"]),
     ("contract", &["ready", "source", "wakes"]),
     ("source", &["contract", "ready", "wakes"]),
+    ("epoll", &["contract", "error", "ready", "source", "wakes"]),
     (
-        "poll",
-        &["contract", "error", "ready", "source", "wake", "wakes"],
+        "driver",
+        &["contract", "epoll", "error", "source", "wake", "wakes"],
     ),
-    // The ring falls back on readiness for what it does not hold itself.
-    (
-        "ring",
-        &[
-            "contract", "error", "poll", "ready", "source", "wake", "wakes",
-        ],
-    ),
-    ("choose", &["contract", "error", "poll", "ring"]),
+    ("operations", &[]),
+    ("options", &["contract", "operations"]),
 ];

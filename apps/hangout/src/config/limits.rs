@@ -20,6 +20,9 @@ pub(crate) struct Limits {
     pub(crate) hello_secs: usize,
     pub(crate) ping_secs: usize,
     pub(crate) drain_secs: usize,
+    pub(crate) read_secs: usize,
+    pub(crate) write_secs: usize,
+    pub(crate) idle_secs: usize,
 }
 
 impl Default for Limits {
@@ -39,6 +42,9 @@ impl Default for Limits {
             hello_secs: 10,
             ping_secs: 30,
             drain_secs: 5,
+            read_secs: 10,
+            write_secs: 30,
+            idle_secs: 75,
         }
     }
 }
@@ -55,6 +61,11 @@ impl Limits {
 
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_secs as u64)
+    }
+
+    /// How long a client may take nothing of what it is sent.
+    pub(crate) fn write(&self) -> Duration {
+        Duration::from_secs(self.write_secs as u64)
     }
 
     /// The largest frame that a message of the longest allowed text can need: JSON may spend
@@ -121,7 +132,7 @@ pub(super) const KNOBS: &[Knob] = &[
         flag: "max-connections",
         unit: "N",
         range: 1..=1_000_000,
-        help: "chat connections at once; one more gets a 503",
+        help: "connections at once, whatever they are doing; one more\ngets a 503",
         field: |limits| &mut limits.connections,
     },
     Knob {
@@ -172,5 +183,26 @@ pub(super) const KNOBS: &[Knob] = &[
         range: 0..=3_600,
         help: "time for open connections to end at a stop",
         field: |limits| &mut limits.drain_secs,
+    },
+    Knob {
+        flag: "read-timeout",
+        unit: "SECS",
+        range: 1..=86_400,
+        help: "time for the head of a request, and again for its body",
+        field: |limits| &mut limits.read_secs,
+    },
+    Knob {
+        flag: "write-timeout",
+        unit: "SECS",
+        range: 1..=86_400,
+        help: "time that a client may read nothing of what it is sent",
+        field: |limits| &mut limits.write_secs,
+    },
+    Knob {
+        flag: "idle-timeout",
+        unit: "SECS",
+        range: 1..=86_400,
+        help: "time that a connection may be open without a request;\nWebSockets have --ping instead",
+        field: |limits| &mut limits.idle_secs,
     },
 ];

@@ -3,6 +3,7 @@
 //! Every limit is one row of [`limits::KNOBS`], from which the parser, the range check and
 //! `--help` are made, so that none of them can tell a different story.
 
+pub(crate) mod host;
 mod limits;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use lexopt::ValueExt as _;
 use lexopt::prelude::{Long, Short, Value};
 
+use self::host::is_host;
 use self::limits::KNOBS;
 pub(crate) use self::limits::Limits;
 
@@ -26,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) driver: Option<Driver>,
     pub(crate) chaos: bool,
     pub(crate) allow_origins: Vec<String>,
+    pub(crate) hosts: Vec<String>,
     pub(crate) log: tracing::Level,
     pub(crate) limits: Limits,
 }
@@ -70,6 +73,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         driver: None,
         chaos: false,
         allow_origins: Vec::new(),
+        hosts: Vec::new(),
         log: tracing::Level::WARN,
         limits: Limits::default(),
     };
@@ -104,6 +108,15 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
                 config
                     .allow_origins
                     .push(origin.trim_end_matches('/').to_owned());
+            }
+            Long("host") => {
+                let host = parser.value().and_then(OsString::string).map_err(line)?;
+                if !is_host(&host) {
+                    return Err(format!(
+                        "--host '{host}' is not a name or an address, as in chat.example"
+                    ));
+                }
+                config.hosts.push(host);
             }
             Long("log") => {
                 let choices = [
@@ -216,8 +229,10 @@ Options:
   --durability full|normal    what an acknowledged message survives: a power cut
                               (full), or a crash of the program alone (normal) [full]
   --workers N                 threads that run tasks [one for each core]
-  --driver ring|poll          io_uring, or readiness by epoll [ring where the kernel
-                              allows it, else poll; the variable TAPIO_DRIVER sets it too]
+  --driver ring|poll          whether operations may use io_uring; sockets never do, and
+                              nothing else does yet [TAPIO_DRIVER, or ring]
+  --host NAME                 a further name that this server goes by, as behind a proxy;
+                              can be repeated [localhost, and where it listens]
   --allow-origin URL          a further site whose pages may connect; can be repeated
                               [only the page that this server sends]
   --chaos                     enable POST /chaos/block?ms=N&kind=sleep|spin, which blocks
@@ -277,6 +292,7 @@ mod tests {
             (&["--workers", "0"], "1 to 1024"),
             (&["--listen", "7800"], "HOST:PORT"),
             (&["--db"], "--db"),
+            (&["--host", "http://chat.example"], "--host"),
             (&["lobby"], "'lobby'"),
             (&["--max-message-chars", "100000"], "--max-frame-bytes"),
             (&["-x"], "-x"),

@@ -1,6 +1,7 @@
 //! The JSON API; the README shows each of these with curl.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -20,19 +21,30 @@ use crate::text;
 #[derive(Serialize)]
 pub(super) struct Health {
     status: &'static str,
+    /// What is wrong with the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
     rooms: usize,
     connections: usize,
 }
 
+/// A database that takes longer to say how it is, is not well.
+const CHECK_MAX: Duration = Duration::from_secs(2);
+
 pub(super) async fn health(State(app): Shared) -> Response {
     let stopping = *app.stopping.borrow();
-    let (code, status) = if stopping {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    let (code, status, problem) = if stopping {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping", None)
     } else {
-        (StatusCode::OK, "ok")
+        let checked = tapio::time::timeout(CHECK_MAX, app.store.check()).await;
+        match checked.unwrap_or_else(|_| Err("the database does not answer".to_owned())) {
+            Ok(()) => (StatusCode::OK, "ok", None),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, "failing", Some(why)),
+        }
     };
     let health = Health {
         status,
+        problem,
         rooms: app.hub.rooms().len(),
         connections: app.hub.seats_taken(),
     };

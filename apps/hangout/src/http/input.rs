@@ -1,5 +1,8 @@
 //! Reads requests, so that what is wrong with one is told in the API's own way.
 
+use std::error::Error;
+use std::io;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -39,6 +42,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
                             format!("a body has at most {most} bytes"),
                         )
                     }
+                    other if is_overdue(&other) => Problem::new(
+                        Code::BodyTimeout,
+                        "the body of this request did not come in time",
+                    ),
                     other => Problem::new(Code::BadRequest, other.body_text()),
                 })?;
         match serde_json::from_slice(&bytes) {
@@ -50,6 +57,18 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             Err(error) => Err(Problem::new(Code::BadJson, format!("not JSON: {error}"))),
         }
     }
+}
+
+/// Whether reading a body has failed because the client let us wait.
+fn is_overdue(rejection: &BytesRejection) -> bool {
+    let mut cause: Option<&dyn Error> = Some(rejection);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return error.kind() == io::ErrorKind::TimedOut;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The part of an address after the question mark.

@@ -4,15 +4,19 @@
 
 mod api;
 mod chaos;
+pub(crate) mod crowd;
+mod host;
 mod input;
 mod upgrade;
 
 use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
+pub(crate) use self::host::Hosts;
 use crate::app::App;
 use crate::page;
 use crate::protocol::{Code, Problem};
@@ -41,6 +45,8 @@ pub(crate) fn router(app: App) -> Router {
                 "this address does not take this method",
             )
         })
+        .layer(from_fn_with_state(app.clone(), crowd::check))
+        .layer(from_fn_with_state(app.clone(), host::check))
         .layer(DefaultBodyLimit::max(app.config.limits.frame_bytes))
         .with_state(app)
 }

@@ -44,7 +44,7 @@ enum End {
 pub(crate) async fn run(socket: WebSocket, app: App, seat: Seat) {
     let limits = &app.config.limits;
     let bucket = Bucket::new(limits.rate, limits.burst, Instant::now());
-    let mut wire = Wire::new(socket, app.stopping.clone());
+    let mut wire = Wire::new(socket, app.stopping.clone(), limits.write());
     let Some((name, bucket)) = greet(&app, &mut wire, bucket).await else {
         return;
     };

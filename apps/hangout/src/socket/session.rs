@@ -281,6 +281,7 @@ impl<'a> Session<'a> {
     /// Subscribes first and reads history second, so that nothing falls between the two; what
     /// falls into both is told apart by `seen`.
     async fn join(&mut self, room: &str, after: Option<u64>) -> Result<Result<(), Problem>, End> {
+        let was_in = self.seen.contains_key(room);
         let people = match self.app.hub.join(self.id, room) {
             Ok(people) => people,
             Err(problem) => return Ok(Err(problem)),
@@ -294,8 +295,10 @@ impl<'a> Session<'a> {
         {
             Ok(page) => page,
             Err(error) => {
-                self.app.hub.leave(self.id, room);
-                self.seen.remove(room);
+                // Who was in there before stays, and misses nothing.
+                if !was_in {
+                    self.app.hub.leave(self.id, room);
+                }
                 return Ok(Err(unreadable(&error, room)));
             }
         };
@@ -322,6 +325,10 @@ impl<'a> Session<'a> {
     async fn settle(&mut self) {
         let limit = self.app.config.limits.drain() / 2;
         let settled = async {
+            // What was taken from the queue when the stop came, or an answer that was under way.
+            if self.wire.write_owed().await.is_err() {
+                return;
+            }
             loop {
                 let next = match self.queue.try_recv() {
                     Ok(outgoing) => Some(outgoing),

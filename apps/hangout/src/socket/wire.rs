@@ -1,5 +1,9 @@
 //! Frames in and out of one connection.
 
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
@@ -19,6 +23,11 @@ pub(super) struct Wire {
     stopping: watch::Receiver<bool>,
     /// Absent before the `hello`, when nothing can overflow yet.
     too_slow: Option<oneshot::Receiver<TooSlow>>,
+    /// Frames that wait for room in the socket: at most one, unless writing was cut short. They
+    /// stay here when it is, so that the peer never gets a later frame without an earlier one.
+    owed: VecDeque<Utf8Bytes>,
+    /// How long a peer may take nothing.
+    limit: Duration,
 }
 
 /// What a frame from the peer comes to.
@@ -35,11 +44,13 @@ pub(super) enum Incoming {
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
 impl Wire {
-    pub(super) fn new(socket: WebSocket, stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(socket: WebSocket, stopping: watch::Receiver<bool>, limit: Duration) -> Self {
         Self {
             socket,
             stopping,
             too_slow: None,
+            owed: VecDeque::new(),
+            limit,
         }
     }
 
@@ -81,15 +92,16 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// The reason to end, if there is one.
+    /// The reason to end, if there is one. The frame is kept, and goes before the goodbye.
     ///
     /// # Cancel safety
     ///
-    /// Dropped early, the frame may not have been queued.
+    /// Dropped early, the frame is kept, and goes before the next.
     pub(super) async fn write(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        self.owed.push_back(text);
         tapio::select! {
             end = interrupted(&mut self.too_slow, &mut self.stopping) => Err(end),
-            fed = self.socket.feed(Message::Text(text)) => fed.map_err(|_| End::Gone),
+            fed = within(self.limit, feed(&mut self.socket, &mut self.owed)) => fed,
         }
     }
 
@@ -105,14 +117,15 @@ impl Wire {
     pub(super) async fn flush(&mut self) -> Result<(), End> {
         tapio::select! {
             end = interrupted(&mut self.too_slow, &mut self.stopping) => Err(end),
-            flushed = self.socket.flush() => flushed.map_err(|_| End::Gone),
+            flushed = within(self.limit, self.socket.flush()) => flushed,
         }
     }
 
     pub(super) async fn ping(&mut self) -> Result<(), End> {
+        let ping = Message::Ping(Vec::new().into());
         tapio::select! {
             end = interrupted(&mut self.too_slow, &mut self.stopping) => Err(end),
-            sent = self.socket.send(Message::Ping(Vec::new().into())) => sent.map_err(|_| End::Gone),
+            sent = within(self.limit, self.socket.send(ping)) => sent,
         }
     }
 
@@ -122,11 +135,26 @@ impl Wire {
     }
 
     /// Queues and writes without heed to a stop: for what is owed to the peer even then.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write`](Self::write).
     pub(super) async fn write_last(&mut self, text: Utf8Bytes) -> Result<(), End> {
-        self.socket
-            .send(Message::Text(text))
-            .await
-            .map_err(|_| End::Gone)
+        self.owed.push_back(text);
+        self.write_owed().await
+    }
+
+    /// Writes, without heed to a stop, what an interruption has left.
+    ///
+    /// # Cancel safety
+    ///
+    /// What is not yet queued is kept.
+    pub(super) async fn write_owed(&mut self) -> Result<(), End> {
+        let owed = async {
+            feed(&mut self.socket, &mut self.owed).await?;
+            self.socket.flush().await
+        };
+        owed.await.map_err(|_| End::Gone)
     }
 
     /// Tells the peer why this ends, if it can be told, and waits a little for its goodbye.
@@ -158,6 +186,7 @@ impl Wire {
             ),
         };
         let farewell = async {
+            feed(&mut self.socket, &mut self.owed).await?;
             if let Some(problem) = problem {
                 let text = Event::Error(&problem).to_json().into();
                 self.socket.feed(Message::Text(text)).await?;
@@ -173,6 +202,36 @@ impl Wire {
         // Whether it heard us or not, this is the end.
         let _ = tapio::time::timeout(GOODBYE_MAX, farewell).await;
     }
+}
+
+/// Queues all that is owed. A frame leaves `owed` only when the socket has room for it.
+async fn feed(socket: &mut WebSocket, owed: &mut VecDeque<Utf8Bytes>) -> Result<(), axum::Error> {
+    while !owed.is_empty() {
+        poll_fn(|cx| socket.poll_ready_unpin(cx)).await?;
+        if let Some(text) = owed.pop_front() {
+            socket.start_send_unpin(Message::Text(text))?;
+        }
+    }
+    Ok(())
+}
+
+/// Does `work`, unless the peer keeps it waiting for too long. The clock is read only if it has
+/// to wait at all.
+async fn within(
+    limit: Duration,
+    work: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), End> {
+    let mut work = pin!(work);
+    let first = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
+    let done = match first {
+        Poll::Ready(done) => done,
+        Poll::Pending => tapio::time::timeout(limit, work).await.map_err(|_| {
+            let seconds = limit.as_secs();
+            let reason = format!("nothing was read for {seconds} s; reconnect");
+            End::Close(close_code::AGAIN, reason)
+        })?,
+    };
+    done.map_err(|_| End::Gone)
 }
 
 /// What to make of a connection that cannot be read any more. The peer can still be told: only its

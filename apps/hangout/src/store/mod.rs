@@ -5,11 +5,16 @@
 //! * [`reader`] answers history from connections of its own, which the write-ahead log lets read
 //!   while the writer writes.
 //!
+//! * [`place`] is how the writer knows that the file which it has open is still the one that the
+//!   path names; [`health`] is what is wrong, said once.
+//!
 //! What was written comes back through one channel, in the order in which it was committed, and
 //! only after the commit. Acknowledging and broadcasting from that channel alone is what makes
 //! "acknowledged" mean "durable", and what gives every reader the same order.
 
+mod health;
 mod open;
+mod place;
 mod reader;
 mod writer;
 
@@ -22,6 +27,9 @@ use rusqlite::Connection;
 use tapio::sync::{mpsc, oneshot};
 use tapio::task::{JoinHandle, spawn_blocking};
 
+use self::health::Health;
+use self::place::Place;
+use self::writer::Writer;
 use crate::config::Durability;
 use crate::protocol::{HistoryPage, Message, RoomSummary};
 
@@ -31,6 +39,7 @@ pub(crate) struct Opened {
     writer: Connection,
     readers: Vec<Connection>,
     lock: File,
+    place: Place,
     pub(crate) rooms: Vec<RoomSummary>,
 }
 
@@ -45,7 +54,8 @@ pub(crate) struct Store<T> {
 /// The running threads, to be waited for at the end.
 #[derive(Debug)]
 pub(crate) struct Threads {
-    pub(crate) writer: JoinHandle<()>,
+    /// Ends with what is wrong with the file that all was stored in, if anything is.
+    pub(crate) writer: JoinHandle<Option<String>>,
     readers: Vec<JoinHandle<()>>,
     /// Closed last: closing any descriptor of the file drops SQLite's own locks on it.
     lock: File,
@@ -68,6 +78,8 @@ pub(crate) enum Action {
 #[derive(Debug)]
 enum Write<T> {
     Do(Action, T),
+    /// Asks whether storing would work.
+    Check(oneshot::Sender<Result<(), String>>),
     Stop,
 }
 
@@ -141,15 +153,17 @@ impl Opened {
     ) -> (Store<T>, mpsc::Receiver<Vec<Written<T>>>, Threads) {
         let (writes, writes_waiting) = mpsc::channel(WRITES_WAITING);
         let (outcomes, outcomes_waiting) = mpsc::channel(OUTCOMES_WAITING);
-        let connection = self.writer;
-        let writer = spawn_blocking(move || {
-            writer::run(connection, rooms_max, writes_waiting, &outcomes);
-        });
+        let health = Arc::new(Health::new(self.place.path()));
+        let writer = Writer::new(self.writer, self.place, Arc::clone(&health), rooms_max);
+        let writer = spawn_blocking(move || writer.run(writes_waiting, &outcomes));
         let (mut reads, mut readers) = (Vec::new(), Vec::new());
         for connection in self.readers {
             let (sender, receiver) = mpsc::channel(READS_WAITING);
             reads.push(sender);
-            readers.push(spawn_blocking(move || reader::run(&connection, receiver)));
+            let health = Arc::clone(&health);
+            readers.push(spawn_blocking(move || {
+                reader::run(&connection, receiver, &health);
+            }));
         }
         let store = Store {
             writes,
@@ -185,8 +199,26 @@ impl<T> Store<T> {
         match self.writes.send(Write::Do(action, ticket)).await {
             Ok(()) => Ok(()),
             Err(mpsc::error::SendError(Write::Do(_, ticket))) => Err(ticket),
-            Err(mpsc::error::SendError(Write::Stop)) => unreachable!("a Do was sent"),
+            Err(mpsc::error::SendError(_)) => unreachable!("a Do was sent"),
         }
+    }
+
+    /// Asks whether the database could store and read at this moment. What failed last is tried
+    /// again for it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub(crate) async fn check(&self) -> Result<(), String> {
+        let closed = || "the database is closed".to_owned();
+        let (answer, answered) = oneshot::channel();
+        let sent = self.writes.send(Write::Check(answer)).await;
+        sent.map_err(|_| closed())?;
+        answered.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Reads at most `limit` messages.
@@ -249,7 +281,7 @@ impl Threads {
     ///
     /// # Errors
     ///
-    /// Names the thread that panicked.
+    /// Names the thread that panicked, or what has become of the file that all was stored in.
     ///
     /// # Cancel safety
     ///
@@ -265,10 +297,10 @@ impl Threads {
                 .await
                 .map_err(|error| format!("a database reader failed: {error}"))?;
         }
-        writer
+        let lost = writer
             .await
             .map_err(|error| format!("the database writer failed: {error}"))?;
         drop(lock);
-        Ok(())
+        lost.map_or(Ok(()), Err)
     }
 }

@@ -9,15 +9,16 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::Opened;
+use super::place::Place;
 use crate::config::Durability;
 use crate::protocol::RoomSummary;
 
 /// "hang" in ASCII, so that another program's database is recognised and left alone.
 const APPLICATION_ID: i32 = 0x6861_6e67;
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 
 /// `messages` is kept in the order of its key, so that a page of history is one range of it.
-/// A nonce is unique in its room; messages without one do not collide.
+/// A nonce belongs to its sender, in one room; messages without one do not collide.
 const SCHEMA: &str = "
     CREATE TABLE rooms (
         id INTEGER PRIMARY KEY,
@@ -34,7 +35,15 @@ const SCHEMA: &str = "
         time_ms INTEGER NOT NULL,
         PRIMARY KEY (room_id, seq)
     ) STRICT, WITHOUT ROWID;
-    CREATE UNIQUE INDEX messages_by_nonce ON messages (room_id, nonce) WHERE nonce IS NOT NULL;
+    CREATE UNIQUE INDEX messages_by_nonce ON messages (room_id, name, nonce)
+        WHERE nonce IS NOT NULL;
+";
+
+/// Version 1 had one nonce for all people of a room.
+const FROM_VERSION_1: &str = "
+    DROP INDEX messages_by_nonce;
+    CREATE UNIQUE INDEX messages_by_nonce ON messages (room_id, name, nonce)
+        WHERE nonce IS NOT NULL;
 ";
 
 pub(super) fn open(path: &Path, durability: Durability, readers: usize) -> Result<Opened, String> {
@@ -47,6 +56,7 @@ pub(super) fn open(path: &Path, durability: Durability, readers: usize) -> Resul
         Problem::Other(cause) => fail(cause),
     })?;
     let rooms = load_rooms(&writer).map_err(in_words)?;
+    let place = Place::new(path, &lock).map_err(fail)?;
     let readers = (0..readers)
         .map(|_| {
             let reader = connect(path)?;
@@ -59,6 +69,7 @@ pub(super) fn open(path: &Path, durability: Durability, readers: usize) -> Resul
         writer,
         readers,
         lock,
+        place,
         rooms,
     })
 }
@@ -93,7 +104,7 @@ fn take(path: &Path) -> Result<File, String> {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Each connection stays on one thread at a time, so SQLite need not lock it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -122,7 +133,7 @@ fn prepare(connection: &mut Connection, durability: Durability) -> Result<(), Pr
         let cause = "it is an SQLite database, but of another program";
         return Err(Problem::Other(cause.to_owned()));
     }
-    if tables > 0 && version != SCHEMA_VERSION {
+    if tables > 0 && !(1..=SCHEMA_VERSION).contains(&version) {
         return Err(Problem::Other(format!(
             "its format is version {version}; this hangout knows version {SCHEMA_VERSION}"
         )));
@@ -151,10 +162,31 @@ fn prepare(connection: &mut Connection, durability: Durability) -> Result<(), Pr
             [super::writer::now_ms()],
         )?;
         transaction.commit()?;
+    } else if version == 1 {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(FROM_VERSION_1)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()?;
     }
-    // Proves that the log beside the file can be written too, before anybody relies on it.
-    connection.execute_batch("BEGIN IMMEDIATE; UPDATE rooms SET id = id WHERE 0; COMMIT")?;
+    // Before anybody relies on it.
+    probe(connection)?;
     Ok(())
+}
+
+/// Proves that the database can be written, by writing to its log what it says already.
+///
+/// # Errors
+///
+/// What SQLite says. No transaction is left open then.
+pub(super) fn probe(connection: &Connection) -> rusqlite::Result<()> {
+    // A row that is set to what it was is not written; this always is.
+    let write = format!("BEGIN IMMEDIATE; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT");
+    let probed = connection.execute_batch(&write);
+    if !connection.is_autocommit() {
+        // It fails only where there is nothing to take back.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    probed
 }
 
 fn load_rooms(connection: &Connection) -> rusqlite::Result<Vec<RoomSummary>> {
@@ -255,5 +287,30 @@ mod tests {
         held.writer.pragma_update(None, "user_version", 99).unwrap();
         drop(held);
         assert!(refused(&ours).contains("version 99"));
+    }
+
+    #[test]
+    fn a_database_of_version_1_is_brought_up_to_date() {
+        let (_dir, path) = scratch();
+        let old = open(&path, Durability::Normal, 1).expect("opens");
+        old.writer
+            .execute_batch(
+                "DROP INDEX messages_by_nonce;
+                 CREATE UNIQUE INDEX messages_by_nonce ON messages (room_id, nonce)
+                     WHERE nonce IS NOT NULL;
+                 PRAGMA user_version = 1;
+                 INSERT INTO messages VALUES (1, 1, 'Ada', 'hi', 'n', 0);",
+            )
+            .unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let new = open(&path, Durability::Normal, 1).expect("opens");
+            let again = "INSERT OR IGNORE INTO messages VALUES (1, 2, ?1, 'hi', 'n', 0)";
+            assert_eq!(new.writer.execute(again, ["Ada"]).unwrap(), 0);
+            new.writer
+                .execute("DELETE FROM messages WHERE name = 'Bob'", [])
+                .unwrap();
+            assert_eq!(new.writer.execute(again, ["Bob"]).unwrap(), 1);
+        }
     }
 }

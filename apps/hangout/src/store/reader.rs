@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use tapio::sync::{mpsc, oneshot};
 
+use super::health::{FailedRead, Health};
 use super::{ReadError, Span};
 use crate::protocol::{HistoryPage, Message};
 
@@ -20,7 +21,7 @@ pub(super) enum Read {
 }
 
 /// Answers reads, one after the other, until it is told to stop.
-pub(super) fn run(connection: &Connection, mut reads: mpsc::Receiver<Read>) {
+pub(super) fn run(connection: &Connection, mut reads: mpsc::Receiver<Read>, health: &Health) {
     while let Some(Read::Page {
         room,
         span,
@@ -32,8 +33,10 @@ pub(super) fn run(connection: &Connection, mut reads: mpsc::Receiver<Read>) {
             Ok(Some(page)) => Ok(page),
             Ok(None) => Err(ReadError::UnknownRoom),
             Err(error) => {
-                tracing::error!(%error, room, "reading history failed");
-                Err(ReadError::Disk(error.to_string()))
+                let why = error.to_string();
+                let line = format!("the history of '{room}' could not be read: {why}");
+                health.read_fails(FailedRead { room, span, limit }, &line);
+                Err(ReadError::Disk(why))
             }
         };
         // Whoever asked may have gone.
@@ -42,7 +45,7 @@ pub(super) fn run(connection: &Connection, mut reads: mpsc::Receiver<Read>) {
 }
 
 /// Reads one message more than asked for, to know whether there are more.
-fn page(
+pub(super) fn page(
     connection: &Connection,
     room: &str,
     span: Span,

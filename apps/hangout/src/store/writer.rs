@@ -11,6 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 use tapio::sync::mpsc;
 
+use super::health::{Health, Kind};
+use super::open::{connect, probe};
+use super::place::Place;
+use super::reader::page;
 use super::{Action, Done, Refusal, Write, Written};
 use crate::protocol::{Message, RoomSummary};
 
@@ -27,104 +31,216 @@ struct Room {
 
 type Outcome = Result<Done, Refusal>;
 
-/// Serves requests until it is told to stop or nobody is left who could ask.
-pub(super) fn run<T>(
-    mut connection: Connection,
+/// The writer and all that it knows.
+#[derive(Debug)]
+pub(super) struct Writer {
+    connection: Connection,
+    place: Place,
+    health: Arc<Health>,
     rooms_max: usize,
-    mut writes: mpsc::Receiver<Write<T>>,
-    outcomes: &mpsc::Sender<Vec<Written<T>>>,
-) {
-    let mut rooms = Rooms::new();
-    let mut stale = true;
-    let mut stop = false;
-    while !stop {
-        let Some(first) = writes.blocking_recv() else {
-            break;
+    rooms: Rooms,
+    /// What is remembered of the rooms may be ahead of what is stored.
+    is_stale: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        connection: Connection,
+        place: Place,
+        health: Arc<Health>,
+        rooms_max: usize,
+    ) -> Self {
+        Self {
+            connection,
+            place,
+            health,
+            rooms_max,
+            rooms: Rooms::new(),
+            is_stale: true,
+        }
+    }
+
+    /// Serves requests until it is told to stop or nobody is left who could ask. Returns what is
+    /// wrong with the file that all was stored in, if anything is.
+    pub(super) fn run<T>(
+        mut self,
+        mut writes: mpsc::Receiver<Write<T>>,
+        outcomes: &mpsc::Sender<Vec<Written<T>>>,
+    ) -> Option<String> {
+        let mut stop = false;
+        while !stop {
+            let (mut batch, mut checks) = (Vec::new(), Vec::new());
+            let mut next = writes.blocking_recv();
+            stop = next.is_none();
+            loop {
+                match next {
+                    Some(Write::Do(action, ticket)) => batch.push((action, ticket)),
+                    Some(Write::Check(answer)) => checks.push(answer),
+                    Some(Write::Stop) => {
+                        stop = true;
+                        break;
+                    }
+                    None => break,
+                }
+                if batch.len() == BATCH_MAX {
+                    break;
+                }
+                next = writes.try_recv().ok();
+            }
+            let actions: Vec<&Action> = batch.iter().map(|(action, _)| action).collect();
+            let results = self.answer(&actions);
+            let written = batch.into_iter().zip(results);
+            let written: Vec<_> = written
+                .map(|((action, ticket), outcome)| Written {
+                    action,
+                    ticket,
+                    outcome,
+                })
+                .collect();
+            if !written.is_empty() && outcomes.blocking_send(written).is_err() {
+                break;
+            }
+            if !checks.is_empty() {
+                let found = self.check();
+                for answer in checks {
+                    // The one who asked may have gone.
+                    let _ = answer.send(found.clone());
+                }
+            }
+        }
+        // A tidy end: the whole log goes into the main file. Readers may still hold it back; then
+        // the next start reads the log, and nothing is lost.
+        let folded = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = folded {
+            tracing::debug!(%error, "the log was not folded into the database");
+        }
+        let lost = self.place.check().err()?;
+        let path = self.place.path().display();
+        Some(format!(
+            "the database {path} is not what messages were stored in: {lost}"
+        ))
+    }
+
+    /// Stores a batch, unless it would be lost, and acknowledges only what is still there then.
+    fn answer(&mut self, actions: &[&Action]) -> Vec<Outcome> {
+        if actions.is_empty() {
+            return Vec::new();
+        }
+        let refused = |why: String| Err(Refusal::Disk(why));
+        if let Err(why) = self.is_sound() {
+            return actions.iter().map(|_| refused(why.clone())).collect();
+        }
+        let results = self.store(actions);
+        if let Err(why) = self.is_in_place() {
+            // Committed, but into a file that may be gone. A retry with the same nonce finds it,
+            // should the file come back.
+            self.is_stale = true;
+            let refused = results.into_iter().map(|outcome| match outcome {
+                Ok(_) => refused(why.clone()),
+                Err(refusal) => Err(refusal),
+            });
+            return refused.collect();
+        }
+        results
+    }
+
+    /// Whether storing would work at this moment, as far as can be known.
+    fn check(&mut self) -> Result<(), String> {
+        self.is_sound()?;
+        if self.health.is_failing(Kind::Write) {
+            if let Err(error) = probe(&self.connection) {
+                return Err(format!("the database cannot be written: {error}"));
+            }
+            self.health.works(Kind::Write);
+        }
+        Ok(())
+    }
+
+    /// Whether what is stored now will be found again.
+    fn is_sound(&mut self) -> Result<(), String> {
+        self.is_in_place()?;
+        let Some(read) = self.health.failed_read() else {
+            return Ok(());
         };
-        let mut batch = Vec::new();
-        let mut next = Some(first);
-        while let Some(Write::Do(action, ticket)) = next {
-            batch.push((action, ticket));
-            next = if batch.len() < BATCH_MAX {
-                writes.try_recv().ok()
-            } else {
-                None
-            };
+        // On a connection of its own, which remembers no page from better times.
+        let again = connect(self.place.path())
+            .and_then(|fresh| page(&fresh, &read.room, read.span, read.limit));
+        match again {
+            Ok(_) => {
+                self.health.works(Kind::Read);
+                Ok(())
+            }
+            Err(error) => Err(format!("the database cannot be read: {error}")),
         }
-        stop = matches!(next, Some(Write::Stop));
-        let actions: Vec<&Action> = batch.iter().map(|(action, _)| action).collect();
-        let results = store(&mut connection, &mut rooms, &mut stale, rooms_max, &actions);
-        let written = batch.into_iter().zip(results);
-        let written: Vec<_> = written
-            .map(|((action, ticket), outcome)| Written {
-                action,
-                ticket,
-                outcome,
+    }
+
+    fn is_in_place(&mut self) -> Result<(), String> {
+        match self.place.check() {
+            Ok(()) if self.health.is_failing(Kind::Gone) => {
+                self.health.works(Kind::Gone);
+                self.is_stale = true;
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+            Err(why) => {
+                self.health.fails(Kind::Gone, &why);
+                Err(why)
+            }
+        }
+    }
+
+    /// Stores a batch. If it cannot be stored as one, each action is tried alone, so that one
+    /// that cannot be stored does not take its neighbours with it.
+    fn store(&mut self, actions: &[&Action]) -> Vec<Outcome> {
+        match self.transaction(actions) {
+            Ok(results) => {
+                if self.health.is_failing(Kind::Write) {
+                    self.health.works(Kind::Write);
+                }
+                results
+            }
+            Err(error) if actions.len() == 1 => {
+                let why = error.to_string();
+                self.health
+                    .fails(Kind::Write, &format!("storing failed: {why}"));
+                vec![Err(Refusal::Disk(why))]
+            }
+            Err(error) => {
+                tracing::debug!(%error, count = actions.len(), "storing together failed, trying singly");
+                let each = actions.chunks(1);
+                each.flat_map(|one| self.store(one)).collect()
+            }
+        }
+    }
+
+    fn transaction(&mut self, actions: &[&Action]) -> rusqlite::Result<Vec<Outcome>> {
+        if self.is_stale {
+            self.rooms = load(&self.connection)?;
+        }
+        // Until the commit has succeeded, what is remembered may be ahead of what is stored.
+        self.is_stale = true;
+        let (rooms, rooms_max) = (&mut self.rooms, self.rooms_max);
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let results = actions
+            .iter()
+            .map(|action| match action {
+                Action::Append {
+                    room,
+                    name,
+                    text,
+                    nonce,
+                } => append(&transaction, rooms, room, name, text, nonce.as_deref()),
+                Action::CreateRoom { room } => create(&transaction, rooms, rooms_max, room),
             })
-            .collect();
-        if !written.is_empty() && outcomes.blocking_send(written).is_err() {
-            break;
-        }
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        transaction.commit()?;
+        self.is_stale = false;
+        Ok(results)
     }
-    // A tidy end: the whole log goes into the main file. Readers may still hold it back; then
-    // the next start reads the log, and nothing is lost.
-    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-        tracing::debug!(%error, "the log was not folded into the database");
-    }
-}
-
-/// Stores a batch. If it cannot be stored as one, each action is tried alone, so that one that
-/// cannot be stored does not take its neighbours with it.
-fn store(
-    connection: &mut Connection,
-    rooms: &mut Rooms,
-    stale: &mut bool,
-    rooms_max: usize,
-    actions: &[&Action],
-) -> Vec<Outcome> {
-    match transaction(connection, rooms, stale, rooms_max, actions) {
-        Ok(results) => results,
-        Err(error) if actions.len() == 1 => {
-            tracing::error!(%error, "storing failed");
-            vec![Err(Refusal::Disk(error.to_string()))]
-        }
-        Err(error) => {
-            tracing::warn!(%error, count = actions.len(), "storing together failed, trying singly");
-            let each = actions.chunks(1);
-            each.flat_map(|one| store(connection, rooms, stale, rooms_max, one))
-                .collect()
-        }
-    }
-}
-
-fn transaction(
-    connection: &mut Connection,
-    rooms: &mut Rooms,
-    stale: &mut bool,
-    rooms_max: usize,
-    actions: &[&Action],
-) -> rusqlite::Result<Vec<Outcome>> {
-    if *stale {
-        *rooms = load(connection)?;
-    }
-    // Until the commit has succeeded, what is remembered may be ahead of what is stored.
-    *stale = true;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let results = actions
-        .iter()
-        .map(|action| match action {
-            Action::Append {
-                room,
-                name,
-                text,
-                nonce,
-            } => append(&transaction, rooms, room, name, text, nonce.as_deref()),
-            Action::CreateRoom { room } => create(&transaction, rooms, rooms_max, room),
-        })
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    transaction.commit()?;
-    *stale = false;
-    Ok(results)
 }
 
 fn append(
@@ -140,7 +256,7 @@ fn append(
     };
     let (key, entry) = (Arc::clone(key), *entry);
     if let Some(nonce) = nonce
-        && let Some(stored) = find(transaction, &key, entry.id, nonce)?
+        && let Some(stored) = find(transaction, &key, entry.id, name, nonce)?
     {
         if stored.text != text {
             return Ok(Err(Refusal::NonceReused));
@@ -184,13 +300,15 @@ fn find(
     transaction: &Transaction<'_>,
     room: &Arc<str>,
     room_id: i64,
+    name: &str,
     nonce: &str,
 ) -> rusqlite::Result<Option<Message>> {
     transaction
         .prepare_cached(
-            "SELECT seq, name, text, time_ms FROM messages WHERE room_id = ?1 AND nonce = ?2",
+            "SELECT seq, name, text, time_ms FROM messages \
+             WHERE room_id = ?1 AND name = ?2 AND nonce = ?3",
         )?
-        .query_row((room_id, nonce), |row| {
+        .query_row((room_id, name, nonce), |row| {
             Ok(Message {
                 room: Arc::clone(room),
                 seq: row.get::<_, i64>(0)?.cast_unsigned(),
@@ -255,9 +373,20 @@ pub(super) fn now_ms() -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Rooms, store};
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::Writer;
     use crate::config::Durability;
-    use crate::store::{Action, Done, Refusal, open};
+    use crate::store::health::{FailedRead, Health, Kind};
+    use crate::store::{Action, Done, Refusal, Span, open};
+
+    fn writer(path: &Path, rooms_max: usize) -> Writer {
+        let opened = open(path, Durability::Normal).unwrap();
+        let health = Arc::new(Health::new(path));
+        Writer::new(opened.writer, opened.place, health, rooms_max)
+    }
 
     fn say(nonce: Option<&str>, text: &str) -> Action {
         Action::Append {
@@ -278,11 +407,10 @@ mod tests {
     #[test]
     fn sequences_nonces_and_limits() {
         let dir = tempfile::tempdir().unwrap();
-        let mut opened = open(&dir.path().join("db"), Durability::Normal).unwrap();
-        let (mut rooms, mut stale) = (Rooms::new(), true);
+        let mut writer = writer(&dir.path().join("db"), 2);
         let mut run = |actions: &[Action]| {
             let actions: Vec<&Action> = actions.iter().collect();
-            store(&mut opened.writer, &mut rooms, &mut stale, 2, &actions)
+            writer.answer(&actions)
         };
         let first = run(&[
             say(None, "a"),
@@ -309,10 +437,9 @@ mod tests {
     #[test]
     fn what_cannot_be_stored_does_not_harm_its_neighbours() {
         let dir = tempfile::tempdir().unwrap();
-        let mut opened = open(&dir.path().join("db"), Durability::Normal).unwrap();
-        let (mut rooms, mut stale) = (Rooms::new(), true);
-        opened
-            .writer
+        let mut writer = writer(&dir.path().join("db"), 9);
+        writer
+            .connection
             .execute_batch(
                 "CREATE TEMP TRIGGER full BEFORE INSERT ON messages WHEN new.text = 'bad' \
                  BEGIN SELECT raise(ABORT, 'disk full'); END",
@@ -320,9 +447,119 @@ mod tests {
             .unwrap();
         let actions = [say(None, "a"), say(None, "bad"), say(None, "c")];
         let actions: Vec<&Action> = actions.iter().collect();
-        let results = store(&mut opened.writer, &mut rooms, &mut stale, 9, &actions);
+        let results = writer.answer(&actions);
         assert_eq!(seq_of(&results[0]), (1, false));
         assert!(matches!(&results[1], Err(Refusal::Disk(why)) if why.contains("disk full")));
         assert_eq!(seq_of(&results[2]), (2, false));
+    }
+
+    #[test]
+    fn a_nonce_belongs_to_its_sender() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(&dir.path().join("db"), 9);
+        let by = |name: &str, text: &str| Action::Append {
+            room: "lobby".to_owned(),
+            name: name.to_owned(),
+            text: text.to_owned(),
+            nonce: Some("n".to_owned()),
+        };
+        let (ada, bob, eve) = (by("Ada", "hi"), by("Bob", "hi"), by("Eve", "other"));
+        let seqs = writer.answer(&[&ada, &bob, &eve, &ada, &bob]);
+        let seqs: Vec<_> = seqs.iter().map(seq_of).collect();
+        assert_eq!(
+            seqs,
+            [(1, false), (2, false), (3, false), (1, true), (2, true)]
+        );
+    }
+
+    #[test]
+    fn each_way_of_losing_the_file_is_noticed_until_it_is_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        fs::create_dir(&home).unwrap();
+        let path = home.join("db");
+        let mut writer = writer(&path, 9);
+        let aside = dir.path().join("aside");
+        let mut count = 0;
+        let mut say_one = |writer: &mut Writer| {
+            count += 1;
+            let action = say(Some(&format!("n{count}")), "a");
+            writer.answer(&[&action]).remove(0)
+        };
+        seq_of(&say_one(&mut writer));
+        for (lost, with) in [
+            (home.clone(), None),
+            (path.clone(), None),
+            (home.join("db-wal"), None),
+            (home.join("db-shm"), None),
+            (path.clone(), Some("replaced")),
+            (home.join("db-wal"), Some("replaced")),
+        ] {
+            fs::rename(&lost, &aside).unwrap();
+            if let Some(text) = with {
+                fs::write(&lost, text).unwrap();
+            }
+            let outcome = say_one(&mut writer);
+            let expected = with.unwrap_or("deleted or moved");
+            assert!(
+                matches!(&outcome, Err(Refusal::Disk(why)) if why.contains(expected)),
+                "{lost:?}: {outcome:?}"
+            );
+            assert!(writer.check().is_err(), "{lost:?}");
+            fs::rename(&aside, &lost).unwrap();
+            assert_eq!(writer.check(), Ok(()), "{lost:?}");
+            seq_of(&say_one(&mut writer));
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(say_one(&mut writer).is_err());
+        assert!(writer.health.is_failing(Kind::Gone));
+    }
+
+    #[test]
+    fn a_full_disk_shows_until_something_can_be_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(&dir.path().join("db"), 9);
+        let pages = |writer: &Writer, most: &str| {
+            let pragma = format!("PRAGMA max_page_count = {most}");
+            writer
+                .connection
+                .query_row(&pragma, [], |_| Ok(()))
+                .unwrap();
+        };
+        pages(&writer, "1");
+        let (small, large) = (say(Some("s"), "a"), say(Some("l"), &"x".repeat(100_000)));
+        let outcome = writer.answer(&[&small, &large]);
+        assert_eq!(seq_of(&outcome[0]), (1, false));
+        assert!(matches!(&outcome[1], Err(Refusal::Disk(why)) if why.contains("full")));
+        assert!(writer.health.is_failing(Kind::Write));
+        pages(&writer, "1000000");
+        assert_eq!(writer.check(), Ok(()));
+        assert!(!writer.health.is_failing(Kind::Write));
+        assert_eq!(seq_of(&writer.answer(&[&large])[0]), (2, false));
+    }
+
+    #[test]
+    fn nothing_is_stored_after_a_failed_read_until_it_succeeds() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(&dir.path().join("db"), 9);
+        let action = say(Some("n"), "a");
+        let failed = FailedRead {
+            room: "lobby".to_owned(),
+            span: Span::Newest,
+            limit: 1,
+        };
+        writer
+            .connection
+            .execute_batch("ALTER TABLE messages RENAME TO away")
+            .unwrap();
+        writer.health.read_fails(failed, "a page is damaged");
+        assert!(writer.answer(&[&action])[0].is_err());
+        assert!(writer.check().is_err());
+        writer
+            .connection
+            .execute_batch("ALTER TABLE away RENAME TO messages")
+            .unwrap();
+        assert_eq!(seq_of(&writer.answer(&[&action])[0]), (1, false));
+        assert_eq!(writer.check(), Ok(()));
     }
 }

@@ -15,15 +15,20 @@ use crate::server::{Home, Server};
 /// cannot know about.
 #[derive(Default)]
 struct Account {
+    name: String,
     acknowledged: BTreeMap<String, u64>,
     open: BTreeSet<String>,
 }
 
 /// Writes without a pause, with several messages under way, until the connection ends.
 fn write_on(server: &Server, writer: usize, life: usize) -> std::thread::JoinHandle<Account> {
-    let (mut client, _) = Client::in_room(server, &format!("writer {writer}"), "lobby");
+    let name = format!("writer {writer}");
+    let (mut client, _) = Client::in_room(server, &name, "lobby");
     std::thread::spawn(move || {
-        let mut account = Account::default();
+        let mut account = Account {
+            name,
+            ..Account::default()
+        };
         for count in 0.. {
             let nonce = format!("{life}-{writer}-{count}");
             account.open.insert(nonce.clone());
@@ -132,8 +137,8 @@ fn kill_9_loses_nothing_acknowledged_and_resending_doubles_nothing() {
             let messages = all_messages(&server);
             check(&messages, &accounts);
             // What a client cannot know about it sends again, with the same nonce.
-            let (mut client, _) = Client::hello(&server, "again");
             for account in &mut accounts {
+                let (mut client, _) = Client::hello(&server, &account.name);
                 for nonce in std::mem::take(&mut account.open) {
                     client.say("lobby", &nonce, &nonce);
                     let ack = client.expect("ack");

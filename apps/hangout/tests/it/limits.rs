@@ -7,7 +7,7 @@ use serde_json::json;
 use tungstenite::{Error, Message};
 
 use crate::client::Client;
-use crate::server::{Home, PATIENCE};
+use crate::server::{Home, PATIENCE, wait_until};
 
 #[test]
 fn too_many_frames_are_refused_and_a_flood_is_ended() {
@@ -177,13 +177,4 @@ fn a_crowd_hears_one_voice() {
     drop(crowd);
     wait_until(|| server.get("/healthz").json()["connections"] == 0);
     assert_eq!(server.get("/api/rooms/lobby").json()["people"], 0);
-}
-
-/// Waits for a state that comes by itself.
-fn wait_until(mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "it does not come to be");
-        std::thread::yield_now();
-    }
 }

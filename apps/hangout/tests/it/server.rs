@@ -51,6 +51,15 @@ impl Home {
         self.start_command(command.stderr(Stdio::piped()), args)
     }
 
+    /// The same, and a file that may not grow is an error to it and not its end.
+    pub(crate) fn start_ignoring_file_limit(&self, args: &[&str]) -> Server {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]);
+        command.arg(env!("CARGO_BIN_EXE_hangout"));
+        command.args(["--listen", "127.0.0.1:0"]);
+        self.start_command(command.stderr(Stdio::piped()), args)
+    }
+
     fn start_command(&self, command: &mut Command, args: &[&str]) -> Server {
         let mut child = command
             .args(["--workers", "2", "--db"])
@@ -101,9 +110,12 @@ impl Server {
         log.expect("a server started with its log, which is taken once")
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("the server is there to be signalled");
+        kill_process(self.pid(), signal).expect("the server is there to be signalled");
     }
 
     /// Waits for the end; how long that took, and all that was printed after the first line.
@@ -139,36 +151,58 @@ impl Server {
 
     /// One request on a connection of its own.
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.address).expect("the server accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let answer = self.try_request(method, path, headers, body);
+        answer.expect("the server accepts and answers")
+    }
+
+    /// The same for a server that may be gone.
+    pub(crate) fn try_get(&self, path: &str) -> Option<Answer> {
+        self.try_request("GET", path, &[], "")
+    }
+
+    fn try_request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> Option<Answer> {
         let upgrades = headers.iter().any(|header| header.starts_with("upgrade:"));
         let connection = if upgrades { "close, upgrade" } else { "close" };
+        let host = if headers.iter().any(|header| header.starts_with("host:")) {
+            String::new()
+        } else {
+            format!("host: {}\r\n", self.address)
+        };
         let headers: String = headers
             .iter()
             .map(|header| format!("{header}\r\n"))
             .collect();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: {connection}\r\n{headers}content-length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        );
+        let length = body.len();
+        self.exchange(&format!(
+            "{method} {path} HTTP/1.1\r\n{host}connection: {connection}\r\n{headers}content-length: {length}\r\n\r\n{body}",
+        ))
+    }
+
+    /// Sends bytes and reads to the end of the connection; nothing if there is no answer.
+    pub(crate) fn exchange(&self, request: &str) -> Option<Answer> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         // A server that refuses early may have closed before it read all; its answer counts.
         let _ = stream.write_all(request.as_bytes());
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         let answer = String::from_utf8(answer).expect("the answer is text");
-        let (head, body) = answer
-            .split_once("\r\n\r\n")
-            .unwrap_or_else(|| panic!("no head in {answer:?}"));
+        let (head, body) = answer.split_once("\r\n\r\n")?;
         let status = head
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok());
-        Answer {
+        Some(Answer {
             status: status.unwrap_or_else(|| panic!("no status in {head:?}")),
             head: head.to_ascii_lowercase(),
             body: body.to_owned(),
-        }
+        })
     }
 }
 
@@ -207,5 +241,14 @@ impl Answer {
                 .expect("a message for people")
                 .is_empty()
         );
+    }
+}
+
+/// Waits for a state that comes by itself.
+pub(crate) fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "it does not come to be");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -5,6 +5,8 @@ use std::{future::Future, io, time::Duration};
 use axum::{Router, serve::ListenerExt};
 use tokio::{net::TcpListener, sync::oneshot};
 
+use crate::config::Limits;
+
 /// How serving ended.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -13,11 +15,12 @@ pub(crate) struct Report {
 }
 
 /// Serves `router` until `stop` resolves, then accepts no more and waits up to `drain` for the
-/// requests under way.
+/// requests under way. Of the limits it knows none: axum has no such settings.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
+    _limits: &Limits,
     drain: Duration,
 ) -> io::Result<Report> {
     let (stopping, asked) = oneshot::channel::<()>();

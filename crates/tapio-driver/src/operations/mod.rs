@@ -5,10 +5,12 @@
 //! when the first one is needed, so a program that has none never has a ring.
 //!
 //! - `ability` names what a kernel must offer
-//! - `probe` finds out, with a small ring of its own
+//! - `probe` finds out, with a small ring of its own; `refusal` is its no
 
 mod ability;
 mod probe;
+mod refusal;
 
 pub use self::ability::Ability;
 pub(crate) use self::probe::probe;
+pub use self::refusal::Refusal;

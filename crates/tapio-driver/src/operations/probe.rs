@@ -11,7 +11,7 @@ use io_uring::{IoUring, Probe, opcode};
 use rustix::io::Errno;
 
 use super::ability::Ability;
-use crate::options::Refusal;
+use super::refusal::Refusal;
 
 /// Entries of the ring that is probed with.
 const ENTRIES: u32 = 8;

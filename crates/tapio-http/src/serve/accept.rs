@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tapio::task::yield_now;
+use tapio::task::{Builder, yield_now};
 use tapio::time::{Instant, sleep};
 use tracing::{error, warn};
 
@@ -81,9 +81,9 @@ where
                 if let Err(error) = listener.set_nodelay(&io, settings.nodelay) {
                     warn!(%error, "cannot set TCP_NODELAY on a connection; it is served without");
                 }
-                let entry = registry.open(listener.peer(&io, &addr));
+                let entry = registry.open(listener.peer(&io, &addr), settings);
                 let state = Arc::clone(entry.state());
-                let stream = Stream::new(io, entry);
+                let stream = Stream::new(io, entry, L::unsent);
                 // The service's own code runs here, and a panic of it must not
                 // end the server. The connection goes with its stream.
                 let making = AssertUnwindSafe(|| noting_panics(&state, || make.make(addr)));
@@ -97,7 +97,8 @@ where
                     making,
                     Arc::clone(settings),
                 );
-                drop(tapio::spawn(connection));
+                let task = Builder::new().spawned_at(settings.served_at);
+                drop(task.spawn(connection));
             }
             Err(error) if is_broken(&error) => return Err(error),
             Err(error) => {

@@ -5,14 +5,14 @@ use std::future::{Future, IntoFuture, pending};
 use std::io;
 use std::marker::PhantomData;
 use std::mem;
-use std::panic;
+use std::panic::{self, Location};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
-use tapio::task::JoinHandle;
+use tapio::task::{self, JoinHandle};
 
 use crate::rt::{TapioExecutor, TapioTimer};
 use crate::serve::accept::{Signal, accept_until};
@@ -44,6 +44,7 @@ use crate::serve::settings::Settings;
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn serve<L, M, K>(listener: L, service: M) -> Serve<L, M, K>
 where
     L: Listener,
@@ -93,10 +94,49 @@ where
     /// Limits the time from the first byte of a request's head, or from the
     /// beginning of a connection, to the end of the head. 30 seconds by default.
     ///
-    /// A connection that takes longer is closed. Over HTTP/2 it is
+    /// A connection that takes longer is closed. Over HTTP/2 this is about the
+    /// first request, and may take twice as long; later it is
     /// [`idle_timeout`](Serve::idle_timeout) that ends such a connection.
     pub fn header_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.header_read_timeout = timeout.into();
+        self
+    }
+
+    /// Limits how long a client may keep the service waiting for the body of its
+    /// request. 30 seconds by default; `None` waits for ever.
+    ///
+    /// It may take up to twice as long: the clock is not read when bytes come.
+    /// The service gets an error from the [`Body`](crate::Body), and over HTTP/1 a
+    /// connection that is still waited for after the same time is closed. Time
+    /// that the service itself takes does not count.
+    ///
+    /// Turn it off where bodies are conversations (streams of gRPC, say) that may
+    /// pause. A service of hyper's that takes `Request<Incoming>` rather than
+    /// `Request<Body>` is not covered.
+    pub fn body_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.body_timeout = timeout.into();
+        self
+    }
+
+    /// Closes a connection whose peer takes nothing of its response for this
+    /// long. 30 seconds by default; `None` waits for ever.
+    ///
+    /// It may take up to twice as long, and up to four times over HTTP/2 where
+    /// the peer reads, but grants a stream no window. What counts is what the
+    /// peer has received ([`Listener::unsent`]), not what the kernel has taken.
+    /// Over HTTP/2 the connection is judged as a whole: its other streams end as
+    /// well, and a stream that stands still beside others that move is left.
+    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.write_timeout = timeout.into();
+        self
+    }
+
+    /// Sets how many bytes a second a client that is waited for must move, on
+    /// average over [`body_timeout`](Serve::body_timeout) or
+    /// [`write_timeout`](Serve::write_timeout). 256 by default; with 0, one byte in
+    /// that time is enough.
+    pub fn min_rate(mut self, bytes_per_second: u64) -> Self {
+        self.settings.min_rate = bytes_per_second;
         self
     }
 
@@ -104,7 +144,9 @@ where
     /// default; `None` keeps idle connections for ever.
     ///
     /// It may take up to twice as long: the clock is not read at every request.
-    /// Upgraded connections are not meant.
+    /// Upgraded connections are not meant. One of HTTP/2 that carries an upgraded
+    /// stream is asked to take its further requests elsewhere, and ends with that
+    /// stream.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.idle_timeout = timeout.into();
         self
@@ -225,6 +267,7 @@ where
     type IntoFuture = Serving;
 
     fn into_future(self) -> Serving {
+        let served_at = self.settings.served_at;
         let run = async move {
             self.settings.check()?;
             let settings = Arc::new(self.settings);
@@ -240,6 +283,7 @@ where
         };
         Serving {
             stage: Running::Before(Box::pin(run)),
+            served_at,
         }
     }
 }
@@ -276,6 +320,7 @@ impl<L: fmt::Debug, M, K> fmt::Debug for Serve<L, M, K> {
 #[must_use = "futures do nothing unless polled"]
 pub struct Serving {
     stage: Running,
+    served_at: &'static Location<'static>,
 }
 
 enum Running {
@@ -291,7 +336,9 @@ impl Future for Serving {
         if let Running::Before(run) = &mut self.stage {
             // A box of nothing takes its place for the moment.
             let run = mem::replace(run, Box::pin(pending()));
-            self.stage = Running::Task(tapio::spawn(async { (run.await,) }));
+            let task = task::Builder::new().spawned_at(self.served_at);
+            let task = task.spawn(async { (run.await,) });
+            self.stage = Running::Task(task.expect("spawning a task does not fail"));
         }
         let Running::Task(task) = &mut self.stage else {
             unreachable!("the task was started above");

@@ -46,6 +46,8 @@ pin_project! {
         orders: Orders,
         patience: Patience,
         is_closing: bool,
+        // What had come when an idle connection was asked to close.
+        bytes_in_at_idle: u64,
     }
 }
 
@@ -57,9 +59,9 @@ pin_project! {
         M: MakeService<L::Addr, K>,
     {
         Making { #[pin] making: M::Making, stream: Option<Stream<L::Io>> },
-        Telling { parts: Option<(Stream<L::Io>, Watched<M::Service>)>, matched: usize },
-        Http1 { #[pin] http: http1::UpgradeableConnection<Stream<L::Io>, Watched<M::Service>> },
-        Http2 { #[pin] http: http2::Connection<Stream<L::Io>, Watched<M::Service>, TapioExecutor> },
+        Telling { parts: Option<(Stream<L::Io>, Watched<M::Service, M::RequestBody>)>, matched: usize },
+        Http1 { #[pin] http: http1::UpgradeableConnection<Stream<L::Io>, Watched<M::Service, M::RequestBody>> },
+        Http2 { #[pin] http: http2::Connection<Stream<L::Io>, Watched<M::Service, M::RequestBody>, TapioExecutor> },
         Gone,
     }
 }
@@ -87,6 +89,7 @@ where
             orders: Orders::default(),
             patience: Patience::default(),
             is_closing: false,
+            bytes_in_at_idle: 0,
         }
     }
 }
@@ -132,12 +135,36 @@ where
             }
             match ready!(this.patience.poll(cx, this.state, this.settings)) {
                 Overdue::Request if !*this.is_closing => {
-                    count(&this.registry.idle_timeouts);
+                    if !this.state.is_upgraded() {
+                        count(&this.registry.idle_timeouts);
+                    }
                     this.stage.as_mut().close_gracefully();
                     *this.is_closing = true;
+                    *this.bytes_in_at_idle = this.state.bytes_in();
                 }
+                // It has heard that, and ends with the upgraded stream it carries.
+                Overdue::Request
+                    if this.state.is_upgraded()
+                        && this.state.bytes_in() > *this.bytes_in_at_idle => {}
                 Overdue::Request => {
                     debug!(peer = %this.state.peer(), "idle connection does not close: dropped");
+                    this.stage.set(Stage::Gone);
+                    return Poll::Ready(());
+                }
+                // The service is polled again, and gets an error for its body.
+                Overdue::Body if this.state.fail_body() => {
+                    debug!(peer = %this.state.peer(), "no request body in time");
+                }
+                Overdue::Body => {
+                    debug!(peer = %this.state.peer(), "no request body, and no answer without it: dropped");
+                    this.stage.set(Stage::Gone);
+                    return Poll::Ready(());
+                }
+                // The stream is polled again, and asks.
+                Overdue::Unsent => this.state.ask_unsent(),
+                Overdue::Write => {
+                    count(&this.registry.write_timeouts);
+                    debug!(peer = %this.state.peer(), "the peer does not read: dropped");
                     this.stage.set(Stage::Gone);
                     return Poll::Ready(());
                 }
@@ -210,7 +237,11 @@ where
         }
     }
 
-    fn http1(settings: &Settings, stream: Stream<L::Io>, service: Watched<M::Service>) -> Self {
+    fn http1(
+        settings: &Settings,
+        stream: Stream<L::Io>,
+        service: Watched<M::Service, M::RequestBody>,
+    ) -> Self {
         stream.state().set_protocol(Protocol::Http1);
         let http = settings
             .http1
@@ -219,7 +250,11 @@ where
         Stage::Http1 { http }
     }
 
-    fn http2(settings: &Settings, stream: Stream<L::Io>, service: Watched<M::Service>) -> Self {
+    fn http2(
+        settings: &Settings,
+        stream: Stream<L::Io>,
+        service: Watched<M::Service, M::RequestBody>,
+    ) -> Self {
         stream.state().set_protocol(Protocol::Http2);
         let http = settings.http2.serve_connection(stream, service);
         Stage::Http2 { http }

@@ -9,6 +9,7 @@ use tapio::io::{AsyncRead, AsyncWrite};
 use tapio::net::{TcpListener, TcpStream, UnixListener, UnixStream, unix};
 
 use crate::serve::report::Peer;
+use crate::serve::unsent::unsent;
 
 /// A source of connections.
 ///
@@ -62,6 +63,19 @@ pub trait Listener: Send + 'static {
         let _ = (stream, nodelay);
         Ok(())
     }
+
+    /// Returns how many of the bytes that were written the peer has not received
+    /// yet, or `None` where that cannot be known.
+    ///
+    /// It is asked when a write has been waiting for long: without it, a slow
+    /// reader and a large buffer of the kernel look like one that reads nothing.
+    fn unsent(stream: &Self::Io) -> Option<u64>
+    where
+        Self: Sized,
+    {
+        let _ = stream;
+        None
+    }
 }
 
 impl Listener for TcpListener {
@@ -83,6 +97,10 @@ impl Listener for TcpListener {
 
     fn set_nodelay(&self, stream: &TcpStream, nodelay: bool) -> io::Result<()> {
         stream.set_nodelay(nodelay)
+    }
+
+    fn unsent(stream: &TcpStream) -> Option<u64> {
+        unsent(stream)
     }
 }
 
@@ -108,6 +126,10 @@ impl Listener for UnixListener {
             path: addr.as_pathname().map(Into::into),
             pid: stream.peer_cred().ok().and_then(|cred| cred.pid()),
         }
+    }
+
+    fn unsent(stream: &UnixStream) -> Option<u64> {
+        unsent(stream)
     }
 }
 
@@ -177,6 +199,10 @@ where
     fn set_nodelay(&self, stream: &L::Io, nodelay: bool) -> io::Result<()> {
         self.listener.set_nodelay(stream, nodelay)
     }
+
+    fn unsent(stream: &L::Io) -> Option<u64> {
+        L::unsent(stream)
+    }
 }
 
 impl<L: fmt::Debug, F> fmt::Debug for TapIo<L, F> {
@@ -222,6 +248,10 @@ where
 
     fn set_nodelay(&self, stream: &L::Io, nodelay: bool) -> io::Result<()> {
         self.listener.set_nodelay(stream, nodelay)
+    }
+
+    fn unsent(stream: &L::Io) -> Option<u64> {
+        L::unsent(stream)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`service`] (what can be served) and `listener` (over what),
 //! `accept` (the loop), `connection` (the task of one connection) with `protocol`,
-//! `stream`, `watched` and `patience` around hyper's part of it, `state` and `registry`
+//! `stream`, `watched`, `body`, `patience` and `pace` around hyper's part of it, `state` and `registry`
 //! (what is known of the connections), `graceful` (the stop) and `report`.
 //!
 //! Invariants:
@@ -12,10 +12,12 @@
 //! - The path of a request takes no lock that another connection takes.
 
 mod accept;
+mod body;
 mod builder;
 mod connection;
 mod graceful;
 mod listener;
+mod pace;
 mod patience;
 mod protocol;
 mod registry;
@@ -24,8 +26,10 @@ pub mod service;
 mod settings;
 mod state;
 mod stream;
+mod unsent;
 mod watched;
 
+pub use body::{Body, RequestBody, Watching};
 pub use builder::{Monitor, Serve, Serving, serve};
 pub use listener::{Listener, ListenerExt, MapAddr, TapIo};
 pub use report::{Activity, Counts, LastRequest, OpenConnection, Peer, Protocol, Report};

@@ -129,7 +129,7 @@ mod tests {
             is_ready: false,
         };
         let registry: Arc<Registry> = Arc::default();
-        let mut stream = Stream::new(io, registry.open(Peer::Unnamed));
+        let mut stream = Stream::new(io, registry.open(Peer::Unnamed, &Arc::default()), |_| None);
         let mut matched = 0;
         let told = until_ready(|cx| poll_protocol(cx, &mut stream, &mut matched)).unwrap();
         let mut received = Vec::new();

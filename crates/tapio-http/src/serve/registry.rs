@@ -7,6 +7,7 @@ use slab::Slab;
 use tapio::sync::Notify;
 
 use crate::serve::report::{Counts, OpenConnection, Peer};
+use crate::serve::settings::Settings;
 use crate::serve::state::{Phase, State};
 
 /// The list of a server's open connections.
@@ -20,6 +21,7 @@ pub(super) struct Registry {
     closed: Notify,
     pub(super) failed: AtomicU64,
     pub(super) header_timeouts: AtomicU64,
+    pub(super) write_timeouts: AtomicU64,
     pub(super) idle_timeouts: AtomicU64,
     pub(super) accept_errors: AtomicU64,
     pub(super) limit_pauses: AtomicU64,
@@ -32,12 +34,13 @@ struct List {
     /// Of closed connections; those of open ones are in their states.
     requests: u64,
     panics: u64,
+    body_timeouts: u64,
 }
 
 impl Registry {
     /// Adds a connection; it is open until the entry drops.
-    pub(super) fn open(self: &Arc<Self>, peer: Peer) -> Entry {
-        let state = Arc::new(State::new(peer));
+    pub(super) fn open(self: &Arc<Self>, peer: Peer, settings: &Arc<Settings>) -> Entry {
+        let state = Arc::new(State::new(peer, settings));
         let mut list = self.lock();
         list.connections += 1;
         let key = list.open.insert(Arc::clone(&state));
@@ -107,9 +110,11 @@ impl Registry {
         let list = self.lock();
         let mut requests = list.requests;
         let mut panics = list.panics;
+        let mut body_timeouts = list.body_timeouts;
         for (_, state) in &list.open {
             requests += state.requests();
             panics += u64::from(state.panics());
+            body_timeouts += u64::from(state.body_timeouts());
         }
         Counts {
             connections: list.connections,
@@ -117,6 +122,8 @@ impl Registry {
             panics,
             failed: self.failed.load(Ordering::Relaxed),
             header_timeouts: self.header_timeouts.load(Ordering::Relaxed),
+            body_timeouts,
+            write_timeouts: self.write_timeouts.load(Ordering::Relaxed),
             idle_timeouts: self.idle_timeouts.load(Ordering::Relaxed),
             accept_errors: self.accept_errors.load(Ordering::Relaxed),
             limit_pauses: self.limit_pauses.load(Ordering::Relaxed),
@@ -155,6 +162,7 @@ impl Drop for Entry {
         let state = list.open.remove(self.key);
         list.requests += state.requests();
         list.panics += u64::from(state.panics());
+        list.body_timeouts += u64::from(state.body_timeouts());
         drop(list);
         self.registry.closed.notify_one();
     }

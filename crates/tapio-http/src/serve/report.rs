@@ -173,6 +173,10 @@ pub struct Counts {
     pub failed: u64,
     /// Connections closed because a request's head did not arrive in time.
     pub header_timeouts: u64,
+    /// Request bodies that were given up because they did not come in time.
+    pub body_timeouts: u64,
+    /// Connections closed because their peer did not read what it was sent.
+    pub write_timeouts: u64,
     /// Connections closed because they were idle for too long.
     pub idle_timeouts: u64,
     /// How often accepting a connection failed.

@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper::service::Service as HyperService;
 use pin_project_lite::pin_project;
 use tower_service::Service as TowerService;
+
+use crate::serve::body::{Body as TimedBody, RequestBody};
 
 /// The error that services and bodies end in.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -22,6 +23,8 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// They tell the three implementations of [`MakeService`] apart. The compiler
 /// finds the one that fits; nobody writes them.
 pub mod kind {
+    use std::marker::PhantomData;
+
     /// A `tower` service of requests, cloned for each connection and request.
     #[derive(Debug)]
     pub enum Tower {}
@@ -30,34 +33,37 @@ pub mod kind {
     #[derive(Debug)]
     pub enum Make {}
 
-    /// A service of hyper's own trait, cloned for each connection.
+    /// A service of hyper's own trait, cloned for each connection, of requests
+    /// with this body.
     #[derive(Debug)]
-    pub enum Hyper {}
+    pub struct Hyper<R>(PhantomData<R>);
 }
 
 /// Anything that [`serve`](crate::serve()) can serve.
 ///
 /// It is implemented for
 ///
-/// - every `tower` service of `Request<hyper::body::Incoming>` that can be
-///   cloned: an `axum::Router`, one with layers around it, a
+/// - every `tower` service of `Request<tapio_http::Body>` that can be cloned: an `axum::Router`, one with layers around it, a
 ///   `tower::service_fn`;
 /// - every `tower` service that makes such a service from the listener's
 ///   address: `Router::into_make_service_with_connect_info::<SocketAddr>()`,
 ///   `tower::make::Shared`;
-/// - every service of hyper's trait that can be cloned:
-///   `hyper::service::service_fn`.
+/// - every service of hyper's trait that can be cloned, of `Request<tapio_http::Body>`
+///   or of `Request<hyper::body::Incoming>`: `hyper::service::service_fn`.
 ///
 /// Nothing else needs to implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be served",
     label = "neither a service of requests nor one that makes such services",
-    note = "a service takes `Request<hyper::body::Incoming>`, is `Clone + Send + 'static`, has a `Send` future, and answers with a `Response` whose body is `Send`"
+    note = "a service takes `Request<tapio_http::Body>`, is `Clone + Send + 'static`, has a `Send` future, and answers with a `Response` whose body is `Send`"
 )]
 pub trait MakeService<Addr, Kind>: Send + 'static {
+    /// The body of the requests that it takes.
+    type RequestBody: RequestBody;
+
     /// The service of one connection.
     type Service: HyperService<
-            Request<Incoming>,
+            Request<Self::RequestBody>,
             Response = Response<Self::Body>,
             Error: Into<BoxError>,
             Future: Send + 'static,
@@ -84,7 +90,7 @@ pub trait MakeService<Addr, Kind>: Send + 'static {
 impl<Addr, S, B> MakeService<Addr, kind::Tower> for S
 where
     S: TowerService<
-            Request<Incoming>,
+            Request<TimedBody>,
             Response = Response<B>,
             Error: Into<BoxError>,
             Future: Send + 'static,
@@ -93,6 +99,7 @@ where
         + 'static,
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
+    type RequestBody = TimedBody;
     type Service = FromTower<S>;
     type Body = B;
     type Making = Ready<Result<FromTower<S>, BoxError>>;
@@ -114,7 +121,7 @@ where
         + Send
         + 'static,
     S: TowerService<
-            Request<Incoming>,
+            Request<TimedBody>,
             Response = Response<B>,
             Error: Into<BoxError>,
             Future: Send + 'static,
@@ -123,6 +130,7 @@ where
         + 'static,
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
+    type RequestBody = TimedBody;
     type Service = FromTower<S>;
     type Body = B;
     type Making = Making<M::Future>;
@@ -138,10 +146,11 @@ where
     }
 }
 
-impl<Addr, S, B> MakeService<Addr, kind::Hyper> for S
+impl<Addr, S, R, B> MakeService<Addr, kind::Hyper<R>> for S
 where
+    R: RequestBody,
     S: HyperService<
-            Request<Incoming>,
+            Request<R>,
             Response = Response<B>,
             Error: Into<BoxError>,
             Future: Send + 'static,
@@ -150,6 +159,7 @@ where
         + 'static,
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
+    type RequestBody = R;
     type Service = S;
     type Body = B;
     type Making = Ready<Result<S, BoxError>>;
@@ -198,15 +208,15 @@ pub struct FromTower<S> {
     service: S,
 }
 
-impl<S> HyperService<Request<Incoming>> for FromTower<S>
+impl<S> HyperService<Request<TimedBody>> for FromTower<S>
 where
-    S: TowerService<Request<Incoming>> + Clone,
+    S: TowerService<Request<TimedBody>> + Clone,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = Answer<S>;
 
-    fn call(&self, request: Request<Incoming>) -> Answer<S> {
+    fn call(&self, request: Request<TimedBody>) -> Answer<S> {
         Answer {
             state: State::Getting {
                 service: self.service.clone(),
@@ -220,7 +230,7 @@ pin_project! {
     /// Waits for a `tower` service to be ready, then for its response.
     pub struct Answer<S>
     where
-        S: TowerService<Request<Incoming>>,
+        S: TowerService<Request<TimedBody>>,
     {
         #[pin]
         state: State<S>,
@@ -231,14 +241,14 @@ pin_project! {
     #[project = StateProjection]
     enum State<S>
     where
-        S: TowerService<Request<Incoming>>,
+        S: TowerService<Request<TimedBody>>,
     {
-        Getting { service: S, request: Option<Request<Incoming>> },
+        Getting { service: S, request: Option<Request<TimedBody>> },
         Called { #[pin] future: S::Future },
     }
 }
 
-impl<S: TowerService<Request<Incoming>>> Future for Answer<S> {
+impl<S: TowerService<Request<TimedBody>>> Future for Answer<S> {
     type Output = Result<S::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -259,7 +269,7 @@ impl<S: TowerService<Request<Incoming>>> Future for Answer<S> {
     }
 }
 
-impl<S: TowerService<Request<Incoming>>> fmt::Debug for Answer<S> {
+impl<S: TowerService<Request<TimedBody>>> fmt::Debug for Answer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer").finish_non_exhaustive()
     }

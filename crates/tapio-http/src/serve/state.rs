@@ -4,8 +4,8 @@
 //! Only the connection's own task writes to most of it, and the server reads it
 //! for a report at any time. Nothing is decided by those numbers, so they are
 //! relaxed; the exceptions are `phase`, which the server sets and the task
-//! follows, and `in_flight` and `panics`, which the tasks of HTTP/2 streams change
-//! too.
+//! follows, and `in_flight`, `panics`, `body_timeouts` and the two of `answers`,
+//! which the tasks of HTTP/2 streams change too.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +17,7 @@ use tapio::time::Instant;
 
 use crate::rt::now;
 use crate::serve::report::{Activity, LastRequest, OpenConnection, Peer, Protocol};
+use crate::serve::settings::Settings;
 
 /// How much of a path a report shows.
 const PATH_BYTES_MAX: usize = 256;
@@ -33,15 +34,36 @@ pub(super) enum Phase {
     Cut = 2,
 }
 
+/// No body is waited for.
+const BODY_NONE: u8 = 0;
+/// The service waits for the client to send more of it.
+const BODY_AWAITED: u8 = 1;
+/// It has waited for too long, and is to be told so.
+const BODY_OVERDUE: u8 = 2;
+
 /// The shared state of one connection.
 #[derive(Debug)]
 pub(super) struct State {
     peer: Peer,
+    settings: Arc<Settings>,
     since: Instant,
     phase: AtomicU8,
     protocol: AtomicU8,
     is_upgraded: AtomicBool,
     is_send_blocked: AtomicBool,
+    bytes_out: AtomicU64,
+    /// How much of `bytes_out` the peer had not received when that was last
+    /// asked, and whether it is to be asked again.
+    unsent: AtomicU64,
+    asks_unsent: AtomicBool,
+    /// Over HTTP/1: what has come of bodies, and how the one that is read stands.
+    body_received: AtomicU64,
+    body: AtomicU8,
+    body_timeouts: AtomicU32,
+    /// Over HTTP/2: the response bodies that have given hyper a frame and were
+    /// not asked for another, and the bytes that they have given.
+    answers_held: AtomicU32,
+    answer_bytes: AtomicU64,
     bytes_in: AtomicU64,
     /// `bytes_in` when the last response ended.
     bytes_answered: AtomicU64,
@@ -63,14 +85,23 @@ struct Last {
 }
 
 impl State {
-    pub(super) fn new(peer: Peer) -> Self {
+    pub(super) fn new(peer: Peer, settings: &Arc<Settings>) -> Self {
         Self {
             peer,
+            settings: Arc::clone(settings),
             since: now(),
             phase: AtomicU8::new(Phase::Running as u8),
             protocol: AtomicU8::new(Protocol::Undecided as u8),
             is_upgraded: AtomicBool::new(false),
             is_send_blocked: AtomicBool::new(false),
+            bytes_out: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
+            asks_unsent: AtomicBool::new(false),
+            body_received: AtomicU64::new(0),
+            body: AtomicU8::new(BODY_NONE),
+            body_timeouts: AtomicU32::new(0),
+            answers_held: AtomicU32::new(0),
+            answer_bytes: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_answered: AtomicU64::new(0),
             requests: AtomicU64::new(0),
@@ -80,6 +111,10 @@ impl State {
             task: AtomicWaker::new(),
             writer: AtomicWaker::new(),
         }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn peer(&self) -> &Peer {
@@ -141,6 +176,108 @@ impl State {
         self.bytes_in.store(sum, Ordering::Relaxed);
     }
 
+    pub(super) fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that were written, in the same way.
+    pub(super) fn add_bytes_out(&self, count: usize) {
+        let sum = self.bytes_out.load(Ordering::Relaxed) + count as u64;
+        self.bytes_out.store(sum, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_send_blocked(&self) -> bool {
+        self.is_send_blocked.load(Ordering::Relaxed)
+    }
+
+    /// Has the stream ask the kernel, when it is next polled.
+    pub(super) fn ask_unsent(&self) {
+        self.asks_unsent.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_unsent_asked(&self) -> bool {
+        self.asks_unsent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_unsent(&self, count: u64) {
+        self.unsent.store(count, Ordering::Relaxed);
+        self.asks_unsent.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns how much the peer had received when that was last asked.
+    pub(super) fn bytes_received_by_peer(&self) -> u64 {
+        let out = self.bytes_out.load(Ordering::Relaxed);
+        out.saturating_sub(self.unsent.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the service waits for a body, and returns whether it has done
+    /// so for too long.
+    pub(super) fn await_body(&self) -> bool {
+        if self.body.load(Ordering::Relaxed) == BODY_OVERDUE {
+            return true;
+        }
+        self.body.store(BODY_AWAITED, Ordering::Relaxed);
+        false
+    }
+
+    pub(super) fn is_body_awaited(&self) -> bool {
+        self.body.load(Ordering::Relaxed) != BODY_NONE
+    }
+
+    pub(super) fn body_received(&self) -> u64 {
+        self.body_received.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes of bodies; one is read at a time.
+    pub(super) fn add_body_received(&self, count: usize) {
+        let sum = self.body_received() + count as u64;
+        self.body_received.store(sum, Ordering::Relaxed);
+    }
+
+    pub(super) fn forget_body(&self) {
+        self.body.store(BODY_NONE, Ordering::Relaxed);
+    }
+
+    /// Lets the service know that its body does not come; returns false if it
+    /// was to know already.
+    pub(super) fn fail_body(&self) -> bool {
+        if self.body.load(Ordering::Relaxed) == BODY_OVERDUE {
+            return false;
+        }
+        self.body.store(BODY_OVERDUE, Ordering::Relaxed);
+        self.add_body_timeout();
+        true
+    }
+
+    pub(super) fn body_timeouts(&self) -> u32 {
+        self.body_timeouts.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_body_timeout(&self) {
+        self.body_timeouts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a response's body has given a frame, or waits for the service.
+    pub(super) fn set_answer_held(&self, is_held: bool) {
+        if is_held {
+            self.answers_held.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.answers_held.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_answer_held(&self) -> bool {
+        self.answers_held.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn add_answer_bytes(&self, count: usize) {
+        self.answer_bytes.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn answer_bytes(&self) -> u64 {
+        self.answer_bytes.load(Ordering::Relaxed)
+    }
+
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
@@ -198,7 +335,7 @@ impl State {
     pub(super) fn activity(&self) -> Activity {
         if self.is_out_of_http() {
             Activity::Upgraded
-        } else if self.is_send_blocked.load(Ordering::Relaxed) {
+        } else if self.is_send_blocked() {
             Activity::Sending
         } else if self.is_busy() {
             Activity::Busy
@@ -304,7 +441,7 @@ mod tests {
 
     #[test]
     fn every_order_is_seen_and_wakes() {
-        let state = State::new(Peer::Unnamed);
+        let state = State::new(Peer::Unnamed, &Arc::default());
         let mut orders = Orders::default();
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
@@ -322,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_new_task_is_woken_instead_of_the_old() {
-        let state = State::new(Peer::Unnamed);
+        let state = State::new(Peer::Unnamed, &Arc::default());
         let mut orders = Orders::default();
         let [old, new] = [Arc::new(Wakes::default()), Arc::new(Wakes::default())];
         for wakes in [&old, &new] {
@@ -334,7 +471,7 @@ mod tests {
 
     #[test]
     fn a_long_path_is_cut() {
-        let state = Arc::new(State::new(Peer::Unnamed));
+        let state = Arc::new(State::new(Peer::Unnamed, &Arc::default()));
         let path = format!("/{}", "x".repeat(500));
         let request = Request::post(format!("{path}?secret=1")).body(()).unwrap();
         let in_flight = state.begin_request(&request);

@@ -24,15 +24,18 @@ pub(super) struct Stream<T> {
     ahead: Option<(Box<[u8]>, usize)>,
     /// Whether the last write could not go on; mirrored in the state.
     is_send_blocked: bool,
+    /// Asks how much of what was written the peer has not received.
+    unsent: fn(&T) -> Option<u64>,
     entry: Entry,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
-    pub(super) fn new(io: T, entry: Entry) -> Self {
+    pub(super) fn new(io: T, entry: Entry, unsent: fn(&T) -> Option<u64>) -> Self {
         Self {
             io,
             ahead: None,
             is_send_blocked: false,
+            unsent,
             entry,
         }
     }
@@ -76,11 +79,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
         Ok(())
     }
 
-    fn note_write<R>(
+    fn note_write(
         &mut self,
         cx: &Context<'_>,
-        outcome: Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
+        outcome: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = outcome {
+            self.state().add_bytes_out(count);
+        } else if outcome.is_pending() && (!self.is_send_blocked || self.state().is_unsent_asked())
+        {
+            // Not known is as good as none: then what was written counts.
+            self.state()
+                .set_unsent((self.unsent)(&self.io).unwrap_or(0));
+        }
         if outcome.is_pending() != self.is_send_blocked {
             self.is_send_blocked = outcome.is_pending();
             self.state().set_send_blocked(self.is_send_blocked);

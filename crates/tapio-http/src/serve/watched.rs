@@ -1,5 +1,6 @@
 //! A service whose requests are noted in the state of their connection.
 
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,31 +8,38 @@ use std::task::{Context, Poll, ready};
 
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use hyper::body::{Buf, Incoming};
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tapio::guard::resume_observed;
 use tracing::error;
 
+use crate::serve::body::{RequestBody, Watching};
 use crate::serve::service::BoxError;
 use crate::serve::state::{InFlight, State};
 
 /// A connection's service, watched.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
+pub(super) struct Watched<S, R> {
     service: S,
     state: Arc<State>,
+    body: PhantomData<fn(R)>,
 }
 
-impl<S> Watched<S> {
+impl<S, R> Watched<S, R> {
     pub(super) fn new(service: S, state: Arc<State>) -> Self {
-        Self { service, state }
+        Self {
+            service,
+            state,
+            body: PhantomData,
+        }
     }
 }
 
-impl<S, B> Service<Request<Incoming>> for Watched<S>
+impl<S, R, B> Service<Request<Incoming>> for Watched<S, R>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+    R: RequestBody,
+    S: Service<Request<R>, Response = Response<B>, Error: Into<BoxError>>,
     B: Body,
 {
     type Response = Response<WatchedBody<B>>;
@@ -41,6 +49,7 @@ where
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let in_flight = self.state.begin_request(&request);
         let is_connect = request.method() == Method::CONNECT;
+        let request = request.map(|body| R::make(body, Watching { state: &self.state }));
         let future = noting_panics(&self.state, || self.service.call(request));
         WatchedAnswer {
             future,
@@ -91,7 +100,11 @@ where
             state.set_upgraded();
         }
         let in_flight = this.in_flight.take();
-        Poll::Ready(Ok(response.map(|body| WatchedBody { body, in_flight })))
+        Poll::Ready(Ok(response.map(|body| WatchedBody {
+            body,
+            in_flight,
+            is_held: false,
+        })))
     }
 }
 
@@ -101,6 +114,17 @@ pin_project! {
         #[pin]
         body: B,
         in_flight: Option<InFlight>,
+        // Over HTTP/2: whether hyper has a frame of it and waits for the peer.
+        is_held: bool,
+    }
+
+    impl<B> PinnedDrop for WatchedBody<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let (true, Some(in_flight)) = (*this.is_held, this.in_flight) {
+                in_flight.state().set_answer_held(false);
+            }
+        }
     }
 }
 
@@ -113,10 +137,25 @@ impl<B: Body> Body for WatchedBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        match this.in_flight {
-            Some(in_flight) => noting_panics(in_flight.state(), || this.body.poll_frame(cx)),
-            None => this.body.poll_frame(cx),
+        let Some(in_flight) = this.in_flight else {
+            return this.body.poll_frame(cx);
+        };
+        let state = in_flight.state();
+        let polled = noting_panics(state, || this.body.poll_frame(cx));
+        if state.is_http2() {
+            let frame = match &polled {
+                Poll::Ready(Some(Ok(frame))) => Some(frame),
+                _ => None,
+            };
+            if frame.is_some() != *this.is_held {
+                *this.is_held = frame.is_some();
+                state.set_answer_held(*this.is_held);
+            }
+            if let Some(data) = frame.and_then(Frame::data_ref) {
+                state.add_answer_bytes(data.remaining());
+            }
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -11,6 +11,8 @@ mod malformed;
 mod panics;
 mod runtime_traits;
 mod services;
+mod sites;
+mod slow_clients;
 mod support;
 mod timeouts;
 mod unix;

@@ -134,7 +134,7 @@ fn a_service_that_panics_in_its_call_is_the_same() {
 #[test]
 fn a_service_that_fails_ends_its_connection() {
     on_each_driver(|driver| {
-        let service = tower::service_fn(|request: Request<Incoming>| async move {
+        let service = tower::service_fn(|request: Request<tapio_http::Body>| async move {
             match request.uri().path() {
                 "/fail" => Err("no answer, as the test wants"),
                 _ => Ok(Response::new(Full::new(Bytes::from_static(b"fine")))),

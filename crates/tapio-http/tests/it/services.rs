@@ -22,7 +22,11 @@ use crate::support::{Client, Server, on_each_driver};
 
 type Body = Full<Bytes>;
 
-async fn hello(_request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn hello(_request: Request<tapio_http::Body>) -> Result<Response<Body>, Infallible> {
+    Ok(Response::new(Full::from("hello")))
+}
+
+async fn hello_as_hyper_has_it(_request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     Ok(Response::new(Full::from("hello")))
 }
 
@@ -81,6 +85,10 @@ fn every_form_of_service_is_served() {
             tower::make::Shared::new(tower::service_fn(hello)),
         ));
         says_hello(Server::start(driver, hyper::service::service_fn(hello)));
+        says_hello(Server::start(
+            driver,
+            hyper::service::service_fn(hello_as_hyper_has_it),
+        ));
     });
 }
 

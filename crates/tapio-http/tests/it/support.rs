@@ -25,12 +25,18 @@ impl Driver {
     }
 
     pub(crate) fn runtime(self) -> Runtime {
-        Builder::new_multi_thread()
-            .worker_threads(2)
-            .driver(self.0)
-            .enable_all()
-            .build()
-            .unwrap()
+        self.builder().build().unwrap()
+    }
+
+    /// As `runtime`, with a name for reports.
+    pub(crate) fn named(self, name: &str) -> Runtime {
+        self.builder().name(name).build().unwrap()
+    }
+
+    fn builder(self) -> Builder {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(2).driver(self.0).enable_all();
+        builder
     }
 
     pub(crate) fn single_thread(self) -> Runtime {

@@ -36,6 +36,9 @@ pub(super) unsafe fn poll<F: Future + 'static, S: Schedule>(header: NonNull<Head
     // SAFETY: the module's contract.
     let cell = unsafe { cell::<F, S>(header) };
     let state = &cell.header().state;
+    // Until the end, and so also while a waker of the handle's is called that
+    // is no task's: whatever foreign code does here, the guard sees it.
+    let _entered = context::enter_task(cell.header().id.get(), cell.header().spawned_at);
     match state.start_poll() {
         StartPoll::Poll => {}
         StartPoll::Cancel => {
@@ -51,7 +54,6 @@ pub(super) unsafe fn poll<F: Future + 'static, S: Schedule>(header: NonNull<Head
             return false;
         }
     }
-    let _entered = context::enter_task(cell.header().id.get(), cell.header().spawned_at);
     // SAFETY: we hold a reference for as long as the borrowed waker lives.
     let waker = unsafe { borrowed_waker(header) };
     let mut cx = Context::from_waker(&waker);
@@ -128,13 +130,12 @@ unsafe fn poll_or_drop<F: Future + 'static, S: Schedule>(
     polled
 }
 
-/// Drops the future and stores why.
+/// Drops the future and stores why. The caller has entered the task.
 ///
 /// # Safety
 /// The caller holds RUNNING.
 unsafe fn cancel<F: Future + 'static, S: Schedule>(cell: &Cell<F, S>) {
     let id = cell.header().id;
-    let _entered = context::enter_task(id.get(), cell.header().spawned_at);
     // SAFETY: passed on to the caller.
     let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { cell.clear() }));
     let error = match dropped {
@@ -260,6 +261,7 @@ pub(super) unsafe fn shut_down<F: Future + 'static, S: Schedule>(header: NonNull
     // SAFETY: the module's contract.
     let cell = unsafe { cell::<F, S>(header) };
     if cell.header().state.start_shutdown() {
+        let _entered = context::enter_task(cell.header().id.get(), cell.header().spawned_at);
         // SAFETY: `start_shutdown` gave us RUNNING.
         unsafe { cancel(cell) };
         complete(cell, header);

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 
 use super::error::JoinError;
-use crate::report::{Report, TaskInfo, Unobserved, UnobservedError, UnobservedPanic};
+use crate::report::{Report, TaskInfo, Unobserved, UnobservedError, UnobservedPanic, UnreadResult};
 
 /// What was found in a result; nothing in it is the result's own.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl Found {
                 error.is_due().then_some(Report::UnobservedError(error))
             }
             Found::Unknown(type_name) => {
-                UnobservedError::of_unknown_type(task, type_name).map(Report::UnobservedError)
+                UnreadResult::new(task, type_name).map(Report::UnreadResult)
             }
         }
     }

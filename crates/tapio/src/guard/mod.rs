@@ -43,7 +43,7 @@
 //! |---|---|---|
 //! | dropping the handle | no `Result`, or one with the error `Infallible` | never, at no cost |
 //! | dropping the handle | `Result<T, E>` of a known type, see below | if it is an error, with its text: the first 8 of a spawn site, then those whose number is a power of two |
-//! | dropping the handle | any other `Result` | once for each spawn site, by the name of the type, success or not |
+//! | dropping the handle | any other `Result` | once for each spawn site, as an [`UnreadResult`] with the name of the type: no error, but one would be lost |
 //! | [`report_errors`](crate::task::JoinHandle::report_errors) | `Result<T, E>` with `E: Display` | if it is an error, each, with its text |
 //! | awaiting the handle | any | never: the result is the caller's |
 //!
@@ -89,8 +89,8 @@ pub use crate::report::{
     Advice, CallbackPanic, Culprit, Deadlock, DeadlockParty, Futurelock, GroupFailuresLost,
     GuardHeldUp, LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait,
     Report, Rescue, ShutdownWaits, SiteAdvice, Stall, StallCause, StallEnded, Subscription,
-    TaskInfo, UnobservedError, UnobservedPanic, Verdict, lock_budget, note_panic_places, on_report,
-    resume_observed, set_lock_budget,
+    TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict, lock_budget,
+    note_panic_places, on_report, resume_observed, set_lock_budget,
 };
 
 pub use crate::stack::{Frame, Origin, Stack};

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::io::{self, Read, Write};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::io::ReadBuf;
 use crate::runtime::Handle;
-use crate::task::{JoinHandle, spawn_blocking};
+use crate::task::{JoinHandle, spawn_blocking_at};
 
 /// The most that one call reads or writes.
 const MOST: usize = 2 << 20;
@@ -18,6 +19,8 @@ pub(super) struct Offload<T> {
     state: State<T>,
     /// Whether something was written that was not flushed.
     is_dirty: bool,
+    /// Where it was made: a poll does not know who asked for it.
+    made_at: &'static Location<'static>,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,7 @@ struct Idle<T> {
 type Done<T> = (Idle<T>, io::Result<()>);
 
 impl<T: Send + 'static> Offload<T> {
+    #[track_caller]
     pub(super) fn new(stream: T) -> Offload<T> {
         let idle = Idle {
             stream,
@@ -49,6 +53,7 @@ impl<T: Send + 'static> Offload<T> {
         Offload {
             state: State::Idle(idle),
             is_dirty: false,
+            made_at: Location::caller(),
         }
     }
 
@@ -80,10 +85,11 @@ impl<T: Send + 'static> Offload<T> {
     /// Has the pool make `call`. To be called when idle.
     fn begin(&mut self, call: impl FnOnce(&mut Idle<T>) -> io::Result<()> + Send + 'static) {
         if let State::Idle(mut idle) = std::mem::replace(&mut self.state, State::Gone) {
-            self.state = State::Busy(spawn_blocking(move || {
+            let call = move || {
                 let outcome = call(&mut idle);
                 (idle, outcome)
-            }));
+            };
+            self.state = State::Busy(spawn_blocking_at(call, self.made_at));
         }
     }
 }

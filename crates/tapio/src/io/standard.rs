@@ -30,6 +30,7 @@ pub struct Stderr(Offload<io::Stderr>);
 /// What a read has found when its future is dropped is kept for the next read
 /// of the same handle.
 #[must_use]
+#[track_caller]
 pub fn stdin() -> Stdin {
     Stdin(Offload::new(io::stdin()))
 }
@@ -54,12 +55,14 @@ pub fn stdin() -> Stdin {
 /// # }
 /// ```
 #[must_use]
+#[track_caller]
 pub fn stdout() -> Stdout {
     Stdout(Offload::new(io::stdout()))
 }
 
 /// The process's standard error. As for [`stdout`], flush before the end.
 #[must_use]
+#[track_caller]
 pub fn stderr() -> Stderr {
     Stderr(Offload::new(io::stderr()))
 }

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::panic::Location;
 
 use self::sealed::{Internal, Target};
-use crate::task::spawn_blocking;
+use crate::task::spawn_blocking_at;
 
 /// Something that stands for one or more socket addresses.
 ///
@@ -43,15 +44,16 @@ impl Iterator for Addrs {
     }
 }
 
-/// The addresses for `target`, looked up where they must be.
-pub(crate) async fn resolve(target: Target) -> io::Result<Addrs> {
+/// The addresses for `target`, looked up where they must be. Reports name `at`
+/// as the place that asked.
+pub(crate) async fn resolve(target: Target, at: &'static Location<'static>) -> io::Result<Addrs> {
     let (name, port) = match target {
         Target::One(addr) => return Ok(Addrs::One(Some(addr))),
         Target::Many(addrs) => return Ok(Addrs::Many(addrs.into_iter())),
         Target::Name(name, port) => (name, port),
     };
     // In a tuple: a lookup that nobody waits for any more has no error to lose.
-    let (found,) = spawn_blocking(move || (look_up(&name, port),)).await?;
+    let (found,) = spawn_blocking_at(move || (look_up(&name, port),), at).await?;
     found
 }
 

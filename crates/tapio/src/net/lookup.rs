@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::Location;
 
 use crate::net::addr::{self, ToSocketAddrs};
 
@@ -31,9 +32,11 @@ use crate::net::addr::{self, ToSocketAddrs};
 /// # })
 /// # }
 /// ```
-pub async fn lookup_host<T>(host: T) -> io::Result<impl Iterator<Item = SocketAddr>>
+#[track_caller]
+pub fn lookup_host<T>(host: T) -> impl Future<Output = io::Result<impl Iterator<Item = SocketAddr>>>
 where
     T: ToSocketAddrs,
 {
-    addr::resolve(addr::target(host)).await
+    let at = Location::caller();
+    async move { addr::resolve(addr::target(host), at).await }
 }

@@ -99,7 +99,12 @@ impl Report {
     /// log nor a listener.
     fn log(&self, has_listeners: bool) {
         if tracing::dispatcher::has_been_set() {
-            tracing::warn!(target: "tapio::guard", "{self}");
+            if matches!(self, Report::UnreadResult(_)) {
+                // Nothing is known to have gone wrong.
+                tracing::info!(target: "tapio::guard", "{self}");
+            } else {
+                tracing::warn!(target: "tapio::guard", "{self}");
+            }
         } else if !has_listeners {
             // Standard error that is closed leaves nobody to tell.
             let _ = writeln!(std::io::stderr().lock(), "tapio: {self}");

@@ -60,31 +60,6 @@ pub struct LockUse {
     pub behind: Vec<(LockUser, &'static Location<'static>)>,
 }
 
-/// One of those who wait for each other.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct DeadlockParty {
-    /// Who it is.
-    pub user: LockUser,
-    /// What it holds that others of them wait for.
-    pub holds: Vec<LockUse>,
-    /// What it waits for.
-    pub waits: Vec<LockUse>,
-}
-
-/// Tasks wait for locks that none but they hold.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Deadlock {
-    /// All of them.
-    pub parties: Vec<DeadlockParty>,
-    /// `None` for a deadlock that nothing resolves, told when it closed.
-    /// Otherwise how long it has lasted: something else might still resolve
-    /// it, as a timeout, another branch of one of the tasks, or whoever an
-    /// owned guard was given to.
-    pub lasted: Option<Duration>,
-}
-
 /// A lock was given to a future that nobody polls, so that nobody has it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -119,6 +94,12 @@ pub struct LockHeld {
     pub waiters: Vec<(LockUser, &'static Location<'static>)>,
     /// How many wait.
     pub waiters_count: usize,
+    /// The holder waits for the lock itself. Unless another branch of it
+    /// releases the lock, or whoever its guard was given to, that is a
+    /// deadlock.
+    pub is_waited_for_by_holder: bool,
+    /// The guard is an owned one: it may have been given to somebody else.
+    pub may_be_elsewhere: bool,
 }
 
 /// What [`LockHeld`] told of is over.
@@ -169,51 +150,6 @@ impl fmt::Display for LockUser {
     }
 }
 
-impl fmt::Display for Deadlock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.parties.len();
-        match (self.lasted, count) {
-            (None, 1) => writeln!(f, "deadlock: one waits for what it holds itself")?,
-            (None, _) => writeln!(f, "deadlock: {count} wait for each other")?,
-            (Some(lasted), 1) => writeln!(
-                f,
-                "deadlock, as it seems: one has waited for {} ms for what it holds itself",
-                lasted.as_millis(),
-            )?,
-            (Some(lasted), _) => writeln!(
-                f,
-                "deadlock, as it seems: {count} have waited for each other for {} ms",
-                lasted.as_millis(),
-            )?,
-        }
-        for party in &self.parties {
-            writeln!(f, "  {}", party.user)?;
-            for held in &party.holds {
-                writeln!(f, "    holds {}", held.lock)?;
-                writeln!(f, "      since {}", held.at)?;
-            }
-            for wait in &party.waits {
-                writeln!(f, "    waits for {}", wait.lock)?;
-                writeln!(f, "      at {}", wait.at)?;
-                for (user, at) in &wait.behind {
-                    writeln!(f, "      in line behind {user}, at {at}")?;
-                }
-            }
-        }
-        if self.lasted.is_some() {
-            writeln!(
-                f,
-                "  something else may still end it: a timeout, another branch of a task, or \
-                 whoever an owned guard was given to"
-            )?;
-        }
-        f.write_str(
-            "  help: take locks in one order everywhere, and drop a guard before waiting for the \
-             next lock",
-        )
-    }
-}
-
 impl fmt::Display for Futurelock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -240,8 +176,22 @@ impl fmt::Display for LockHeld {
             self.lasted.as_millis(),
         )?;
         writeln!(f, "  held by {}", self.holder)?;
-        writeln!(f, "    since {}", self.at)?;
+        writeln!(f, "    taken at {}", self.at)?;
         list(f, "waits", self.waiters_count, &self.waiters)?;
+        match (self.is_waited_for_by_holder, self.may_be_elsewhere) {
+            (true, false) => f.write_str(
+                "  the holder waits for it as well: unless another branch of it, or a timeout, \
+                 comes to its aid, that is a deadlock\n",
+            )?,
+            (true, true) => f.write_str(
+                "  the holder waits for it as well: unless the guard, an owned one, was given to \
+                 somebody else, or another branch comes to its aid, that is a deadlock\n",
+            )?,
+            (false, true) => {
+                f.write_str("  the guard is an owned one, and may have been given to another\n")?;
+            }
+            (false, false) => {}
+        }
         f.write_str(
             "  help: drop the guard before awaiting what takes long, or guard less with one lock",
         )
@@ -252,7 +202,7 @@ impl fmt::Display for LockReleased {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "lock {} after {} ms: {}, held by {} since {}",
+            "lock {} after {} ms: {}, held by {}, taken at {}",
             if self.is_released {
                 "released"
             } else {

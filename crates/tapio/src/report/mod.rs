@@ -12,6 +12,7 @@
 mod advice;
 mod budget;
 mod callback;
+mod deadlock;
 mod deliver;
 mod group;
 mod held_up;
@@ -31,21 +32,20 @@ pub use self::advice::{Advice, LockWait, SiteAdvice, Verdict};
 pub(crate) use self::budget::LOCK_BUDGET;
 pub use self::budget::{lock_budget, set_lock_budget};
 pub use self::callback::CallbackPanic;
+pub use self::deadlock::{Deadlock, DeadlockParty};
 pub use self::deliver::{Subscription, on_report};
 pub use self::group::GroupFailuresLost;
 pub use self::held_up::GuardHeldUp;
 pub use self::limit::LimitHit;
-pub use self::lock::{
-    Deadlock, DeadlockParty, Futurelock, LockHeld, LockInfo, LockKind, LockReleased, LockUse,
-    LockUser,
-};
+pub use self::lock::{Futurelock, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser};
 pub use self::observed::resume_observed;
 pub use self::place::note_panic_places;
 pub use self::shutdown::ShutdownWaits;
 pub use self::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
 pub use self::task::TaskInfo;
-pub use self::unobserved::{UnobservedError, UnobservedPanic};
+pub use self::unobserved::{UnobservedError, UnobservedPanic, UnreadResult};
 
+pub(crate) use self::deadlock::Doubts;
 pub(crate) use self::observed::take_observed;
 pub(crate) use self::place::{message_of, take_panic_place};
 pub(crate) use self::shutdown::by_site;
@@ -79,6 +79,8 @@ pub enum Report {
     UnobservedError(UnobservedError),
     /// A panic that nobody looked at.
     UnobservedPanic(UnobservedPanic),
+    /// A result that nobody looked at, and that may be an error.
+    UnreadResult(UnreadResult),
     /// Tasks wait for locks that none but they hold.
     Deadlock(Deadlock),
     /// A lock was given to a future that nobody polls.
@@ -102,6 +104,7 @@ impl fmt::Display for Report {
             Report::StallEnded(ended) => ended.fmt(f),
             Report::UnobservedError(error) => error.fmt(f),
             Report::UnobservedPanic(panic) => panic.fmt(f),
+            Report::UnreadResult(result) => result.fmt(f),
             Report::Deadlock(deadlock) => deadlock.fmt(f),
             Report::Futurelock(futurelock) => futurelock.fmt(f),
             Report::LockHeld(held) => held.fmt(f),

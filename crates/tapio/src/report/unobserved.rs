@@ -24,8 +24,8 @@ pub struct UnobservedPanic {
     pub place: Option<String>,
 }
 
-/// A task ended in an error, or in a `Result` that cannot be looked into, and
-/// its handle was dropped without anybody having looked.
+/// A task ended in an error, and its handle was dropped without anybody having
+/// looked.
 ///
 /// [The table](crate::guard#errors-that-nobody-looks-at) says which errors are
 /// seen, and how often they are reported.
@@ -34,16 +34,27 @@ pub struct UnobservedPanic {
 pub struct UnobservedError {
     /// The task, or the blocking call.
     pub task: TaskInfo,
-    /// What the error says. `None` when the type is not one that can be
-    /// looked into: then the result may as well have been a success.
-    pub error: Option<String>,
-    /// The type of the result, when it cannot be looked into.
-    pub type_name: Option<&'static str>,
+    /// What the error says.
+    pub error: String,
     /// How many errors from the same spawn site have been lost, with this
     /// one. Zero for those of
     /// [`report_errors`](crate::task::JoinHandle::report_errors), which are
     /// not lost.
     pub count: u64,
+}
+
+/// A task returned a `Result` of a type that cannot be looked into, and its
+/// handle was dropped without anybody having looked: an error would be lost
+/// there, though this may have been a success.
+///
+/// Reported once for each spawn site; in the log at the level of information.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UnreadResult {
+    /// The task, or the blocking call.
+    pub task: TaskInfo,
+    /// The type of the result.
+    pub type_name: &'static str,
 }
 
 /// What a runtime counts of these.
@@ -73,8 +84,7 @@ impl UnobservedError {
         UnobservedError {
             count: sites::count(task.spawned_at),
             task,
-            error: Some(error),
-            type_name: None,
+            error,
         }
     }
 
@@ -82,26 +92,21 @@ impl UnobservedError {
     pub(crate) fn asked_for(task: TaskInfo, error: String) -> Self {
         UnobservedError {
             task,
-            error: Some(error),
-            type_name: None,
+            error,
             count: 0,
         }
-    }
-
-    /// A result that cannot be looked into; `None` when that was said already
-    /// of its spawn site.
-    pub(crate) fn of_unknown_type(task: TaskInfo, type_name: &'static str) -> Option<Self> {
-        sites::is_new(task.spawned_at).then_some(UnobservedError {
-            task,
-            error: None,
-            type_name: Some(type_name),
-            count: 0,
-        })
     }
 
     /// Whether it is one of those that are reported.
     pub(crate) fn is_due(&self) -> bool {
         self.count <= SINGLE_MAX || self.count.is_power_of_two()
+    }
+}
+
+impl UnreadResult {
+    /// `None` when that was said already of its spawn site.
+    pub(crate) fn new(task: TaskInfo, type_name: &'static str) -> Option<UnreadResult> {
+        sites::is_new(task.spawned_at).then_some(UnreadResult { task, type_name })
     }
 }
 
@@ -124,36 +129,35 @@ impl fmt::Display for UnobservedPanic {
 
 impl fmt::Display for UnobservedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.error, self.type_name) {
-            (Some(error), _) if self.count == 0 => {
-                // Its handling is that it is reported: there is nothing to do.
-                return write!(f, "error: {} ended in an error: {error}", self.task);
-            }
-            (Some(error), _) => {
-                write!(
-                    f,
-                    "error: {} ended in an error that nobody looked at: {error}",
-                    self.task
-                )?;
-                if self.count > SINGLE_MAX {
-                    write!(
-                        f,
-                        "\n  the {}th from there; not every one is reported any more",
-                        self.count
-                    )?;
-                }
-            }
-            (None, name) => write!(
-                f,
-                "error: {} returned a {} that nobody looked at, so its errors are lost; said \
-                 once for each place",
-                self.task,
-                name.unwrap_or("Result"),
-            )?,
+        let UnobservedError { task, error, count } = self;
+        if *count == 0 {
+            // Its handling is that it is reported: there is nothing to do.
+            return write!(f, "error: {task} ended in an error: {error}");
         }
-        f.write_str(
-            "\n  help: look at the result of the task's handle; or detach the task with \
-             JoinHandle::report_errors; or handle its errors inside of it and return nothing",
+        write!(
+            f,
+            "error: {task} ended in an error that nobody looked at: {error}"
+        )?;
+        if *count > SINGLE_MAX {
+            write!(
+                f,
+                "\n  number {count} from there; not every one is reported any more"
+            )?;
+        }
+        f.write_str(HELP)
+    }
+}
+
+impl fmt::Display for UnreadResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "unread result: {} returned a {}, which nobody looked at: whether it was an error is \
+             unknown; said once for each place{HELP}",
+            self.task, self.type_name,
         )
     }
 }
+
+const HELP: &str = "\n  help: look at the result of the task's handle; or detach the task with \
+     JoinHandle::report_errors; or handle its errors inside of it and return nothing";

@@ -167,7 +167,21 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (handle, refused) = self.shared.spawn(future, Id::next(), Location::caller());
+        self.spawn_at(future, Location::caller())
+    }
+
+    /// As [`Handle::spawn`], for a task that somebody spawned at `at`.
+    #[inline]
+    pub(crate) fn spawn_at<F>(
+        &self,
+        future: F,
+        at: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (handle, refused) = self.shared.spawn(future, Id::next(), at);
         if let Some(task) = refused {
             task.shut_down();
         }
@@ -184,7 +198,21 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        match self.spawn_blocking_at(f, None, Location::caller()) {
+        self.spawn_blocking_or_panic(f, Location::caller())
+    }
+
+    /// As [`Handle::spawn_blocking`], for a call that somebody made at `at`.
+    #[track_caller]
+    pub(crate) fn spawn_blocking_or_panic<F, R>(
+        &self,
+        f: F,
+        at: &'static Location<'static>,
+    ) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        match self.spawn_blocking_at(f, None, at) {
             Ok(handle) => handle,
             Err(error) => panic!("OS can't spawn worker thread: {error}"),
         }

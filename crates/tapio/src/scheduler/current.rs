@@ -17,6 +17,7 @@ use super::worker::{Core, Worker};
 use crate::context;
 use crate::coop;
 use crate::guard::Watching;
+use crate::main_future::{self, Sleeper};
 use crate::thread_parker::ThreadParker;
 
 /// The only seat of a `current_thread` runtime.
@@ -49,6 +50,12 @@ impl Wake for MainWaker {
         // Release pairs with the acquire swap in `drive`.
         self.is_woken.store(true, Ordering::Release);
         self.remote.unpark();
+    }
+}
+
+impl Sleeper for MainWaker {
+    fn is_woken(&self) -> bool {
+        self.is_woken.load(Ordering::Acquire)
     }
 }
 
@@ -96,15 +103,19 @@ fn drive<F: Future>(
         is_woken: AtomicBool::new(true),
         remote: Arc::clone(shared.seat(SEAT).remote()),
     });
-    let waker = Waker::from(Arc::clone(&main));
-    let mut cx = Context::from_waker(&waker);
+    let entered = main_future::enter(&main);
+    let mut cx = Context::from_waker(entered.waker());
     loop {
         if worker.seat().is_none() {
             // Another thread stood in while something here took too long.
             worker.take_seat(SEAT);
         }
-        // Acquire pairs with the release in `wake_by_ref`.
-        if main.is_woken.swap(false, Ordering::Acquire) {
+        if main.is_woken.load(Ordering::Relaxed) {
+            let _polling = entered.polling();
+            // Acquire pairs with the release in `wake_by_ref`; release with
+            // the acquire in `Sleeper::is_woken`: whoever does not see the
+            // wake any more sees the poll.
+            main.is_woken.swap(false, Ordering::AcqRel);
             let running = context::enter_blocked_on(at);
             let polled = coop::with_full(|| future.as_mut().poll(&mut cx));
             drop(running);

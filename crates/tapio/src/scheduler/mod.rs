@@ -27,6 +27,7 @@ mod gate;
 mod handoff;
 mod here;
 mod idle;
+mod inbox;
 #[cfg(all(test, tapio_model))]
 mod model;
 mod posts;

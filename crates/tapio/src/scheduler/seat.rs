@@ -10,16 +10,15 @@ use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
 use tapio_driver::{Driver, Limit, Remote, Wakes};
 
+use super::inbox::Inbox;
 use super::slot::Slot;
 use super::ticket::Ticket;
-use crate::cell::Notified;
 use crate::wheel::Wheel;
 
 /// An inbox, a timer wheel and a driver.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    /// Tasks woken or spawned elsewhere. Anybody may put in and take out.
-    pub(super) inbox: SegQueue<Notified>,
+    pub(super) inbox: Inbox,
     /// Wakers that are not tasks' of ours: foreign code, each woken by itself
     /// so that one that blocks keeps none of the others.
     pub(super) foreign: SegQueue<Waker>,
@@ -47,7 +46,7 @@ impl Seat {
     pub(super) fn new(index: usize, driver: Box<dyn Driver>, start: Instant) -> Seat {
         let remote = driver.remote();
         Seat {
-            inbox: SegQueue::new(),
+            inbox: Inbox::default(),
             foreign: SegQueue::new(),
             wheel: Mutex::new(Wheel::new(start)),
             has_timers: AtomicBool::new(false),

@@ -1,5 +1,6 @@
 //! What all workers of a runtime have in common.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -20,12 +21,13 @@ use super::slot::Slot;
 use super::spares;
 use super::unhandled::Unhandled;
 use super::vacant::Vacant;
-use super::worker::Core;
+use super::worker::{Core, wake_contained};
 use crate::blocking::Pool;
 use crate::cell::{JoinHandle, Named, Notified, OwnedTasks, Schedule, TaskRef, new_task};
 use crate::compat::Compat;
 use crate::context;
 use crate::guard::{Counters, Settings};
+use crate::post::Running;
 use crate::report::Unobserved;
 use crate::task_id::Id;
 
@@ -221,8 +223,12 @@ impl Shared {
         }
     }
 
+    /// Queues a task that was just spawned.
     fn queue(this: &Arc<Self>, task: Notified) {
-        <Arc<Shared> as Schedule>::schedule(this.door(), task);
+        match this.door() {
+            Door::There(shared) => shared.push_remote_new(task),
+            here @ Door::Here => <Arc<Shared> as Schedule>::schedule(here, task),
+        }
     }
 
     /// A queue with its slot, for a worker that starts; `None` when as many
@@ -282,11 +288,21 @@ impl Shared {
         }
     }
 
-    /// Queues a task from a thread that is no worker here.
+    /// Queues a task that has run before from a thread that is no worker here.
     pub(super) fn push_remote(&self, task: Notified) {
-        let index = self.pick_seat();
-        let seat = &self.seats[index];
-        seat.inbox.push(task);
+        let seat = self.pick_seat();
+        seat.inbox.push_returning(task);
+        self.tell_of_inbox(seat);
+    }
+
+    /// Queues a new task, likewise.
+    fn push_remote_new(&self, task: Notified) {
+        let seat = self.pick_seat();
+        seat.inbox.push_new(task);
+        self.tell_of_inbox(seat);
+    }
+
+    fn tell_of_inbox(&self, seat: &Seat) {
         match self.config.flavor {
             Flavor::CurrentThread => seat.remote().unpark(),
             Flavor::MultiThread => self.notify(),
@@ -294,12 +310,13 @@ impl Shared {
     }
 
     /// A seat for work that comes from outside: each in turn.
-    fn pick_seat(&self) -> usize {
-        match self.seats.len() {
+    fn pick_seat(&self) -> &Seat {
+        let index = match self.seats.len() {
             1 => 0,
             // Relaxed: only a rough balance matters.
             seats => self.next_seat.fetch_add(1, Ordering::Relaxed) % seats,
-        }
+        };
+        &self.seats[index]
     }
 
     /// The seat whose wheel and driver serve what begins on this thread.
@@ -375,14 +392,19 @@ impl Shared {
     pub(super) fn close_seat(&self, seat: u32) {
         let mut wakes = Wakes::default();
         self.seats[seat as usize].shut_down(&mut wakes);
-        wakes.wake_all();
+        for waker in wakes.drain() {
+            wake_contained(waker);
+        }
         self.drain();
     }
 
     /// Drops what is still queued; its tasks have ended.
     pub(crate) fn drain(&self) {
+        // Dropping a waker may run foreign code.
+        let _running = context::enter_code(Running::WAKER);
         for seat in &self.seats {
-            while let Some(task) = seat.inbox.pop() {
+            let streak = Cell::new(0);
+            while let Some(task) = seat.inbox.pop(&streak) {
                 drop(task);
             }
             while let Some(waker) = seat.foreign.pop() {

@@ -5,6 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 
 use crossbeam_deque::{Steal, Worker as Queue};
 use tapio_driver::{Limit, Wakes};
@@ -44,6 +45,8 @@ pub(crate) struct Worker {
     /// Tasks to run until the next look at the driver, and at the inbox.
     until_fair: Cell<u32>,
     until_inbox: Cell<u32>,
+    /// Tasks taken from inboxes since the last that was new.
+    inbox_streak: Cell<u32>,
     is_searching: Cell<bool>,
     /// Wakes come from the driver, in a batch: they keep their order.
     is_dispatching: Cell<bool>,
@@ -111,6 +114,7 @@ impl Worker {
             core,
             until_fair: Cell::new(0),
             until_inbox: Cell::new(0),
+            inbox_streak: Cell::new(0),
             is_searching: Cell::new(false),
             is_dispatching: Cell::new(false),
             random: Cell::new(seed.wrapping_mul(0x9e37_79b9) | 1),
@@ -154,7 +158,7 @@ impl Worker {
     pub(super) fn next_task(&self, seat: u32) -> Option<Notified> {
         let inbox = &self.shared.seat(seat).inbox;
         if is_due(&self.until_inbox, self.shared.config.inbox_interval)
-            && let Some(task) = inbox.pop()
+            && let Some(task) = inbox.pop(&self.inbox_streak)
         {
             return Some(task);
         }
@@ -162,7 +166,7 @@ impl Worker {
             .slot
             .take_lifo()
             .or_else(|| self.core.queue.pop())
-            .or_else(|| inbox.pop())
+            .or_else(|| inbox.pop(&self.inbox_streak))
     }
 
     /// Runs one task, and those that it and its successors put into the LIFO
@@ -305,10 +309,7 @@ impl Worker {
         while self.seat().is_some()
             && let Some(waker) = self.shared.seat(seat).foreign.pop()
         {
-            let _running = context::enter_code(Running::WAKER);
-            if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-                tracing::error!("a waker that is no task's panicked");
-            }
+            wake_contained(waker);
         }
     }
 
@@ -328,7 +329,8 @@ impl Worker {
                 }
             }
         }
-        self.shared.seats.iter().find_map(|seat| seat.inbox.pop())
+        let mut seats = self.shared.seats.iter();
+        seats.find_map(|seat| seat.inbox.pop(&self.inbox_streak))
     }
 
     fn stop_searching(&self) {
@@ -367,7 +369,13 @@ impl Worker {
     }
 
     /// Works with `ticket` from now on.
+    ///
+    /// The driver is looked at first, and what it brings goes before the inbox:
+    /// if each turn at a seat began with a task from there, and each of those
+    /// blocked, timers and sockets would never get theirs.
     pub(super) fn sit_down(&self, ticket: Ticket) {
+        self.until_fair.set(0);
+        self.until_inbox.set(self.shared.config.inbox_interval);
         self.core.slot.set_ticket(ticket);
         if let Some(seat) = ticket.seat() {
             self.shared.seat(seat).set_sitting(&self.core.slot);
@@ -443,6 +451,15 @@ impl Worker {
         x ^= x << 5;
         self.random.set(x);
         x
+    }
+}
+
+/// Calls a waker that may be no task's: foreign code, which is seen by the
+/// guard, and whose panic ends here.
+pub(super) fn wake_contained(waker: Waker) {
+    let _running = context::enter_code(Running::WAKER);
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        tracing::error!("a waker that is no task's panicked");
     }
 }
 

@@ -22,24 +22,34 @@
 //!
 //! A circle is told at once if it is a deadlock beyond doubt: the locks are all
 //! that can wake anybody in it. While something else can, it is told when it
-//! has lasted for the lock budget, and the report says so:
+//! has lasted for the lock budget, counted from the last time that one of its
+//! locks was given to anybody, and the report says what may still end it:
 //! - a timeout, or another branch of `select!` or `join!`, has a waker of one
-//!   of the tasks, or somebody has its `AbortHandle`;
-//! - one of them polls the lock through a waker of its own, as
-//!   `FuturesUnordered` does, or is the future of a `block_on`;
-//! - one of the holds is that of an owned guard or permit, which may have been
-//!   given to another task.
+//!   of the parties, or somebody has a task's `AbortHandle`; or one of them is
+//!   polled by another executor, of which nothing is known;
+//! - one of the holds is that of an owned guard, which may have been given to
+//!   another task;
+//! - one of the locks is a semaphore, to which somebody may add permits.
 //!
 //! So a circle that a timeout resolves is reported if the timeout is longer
-//! than the budget. A task with many branches may hold a lock in one and wait
-//! for it in another, with the first going on in its own time: that is no
-//! deadlock, and is told as one that only seems to be if it lasts.
+//! than the budget. What looks the same in a program that is in order is not
+//! told as a deadlock, however long it lasts:
+//! - one party that seems to wait for itself while something else may wake it,
+//!   or that holds by an owned guard: another branch of it may have the lock,
+//!   or another task the guard. The report on a lock that is held for long says
+//!   that its holder waits for it as well;
+//! - a party that waits for several locks at once, or whose lock is polled by
+//!   something like `FuturesUnordered`, while something else may wake it;
+//! - owned permits of a semaphore, which are there to be given away.
+//!
+//! Two tasks which both have a branch that holds a lock for longer than the
+//! budget and a branch that waits for the other's are told, with the words that
+//! another branch may end it: from outside they look like two that wait under a
+//! timeout.
 //!
 //! A guard of a lock in a `static` can be given to another task although it is
 //! not an owned one; that is not accounted for. Futures that another executor
-//! polls are known by their wakers alone: a circle of several is told at once,
-//! on the word of the locks, and one that waits for itself not before it has
-//! lasted.
+//! polls are known by their wakers alone.
 //!
 //! # Futurelocks
 //! A lock goes to whoever is first in line. If that is a future that its task

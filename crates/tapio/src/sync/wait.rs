@@ -11,7 +11,7 @@ use super::actor::Here;
 use super::graph::{self, Ticket, Waking};
 use super::ledger::Note;
 use super::raw::{Ask, Raw};
-use crate::{cell, coop};
+use crate::{cell, coop, main_future};
 
 pin_project_lite::pin_project! {
     /// Waits for a lock, and writes down that it got it.
@@ -95,6 +95,8 @@ fn announce(raw: &Raw, ask: Ask, blocks: Option<Here>, cx: &Context<'_>) -> Tick
         Waking::Blocked
     } else if cell::is_task_waker(cx.waker()) {
         Waking::Task(cx.waker().clone())
+    } else if let Some(main) = main_future::of(cx.waker()) {
+        Waking::Main(main)
     } else if here.actor.is_foreign() {
         Waking::Foreign
     } else {

@@ -33,6 +33,7 @@ use crate::runtime::Handle;
 #[must_use = "a builder spawns nothing by itself"]
 pub struct Builder<'a> {
     name: Option<&'a str>,
+    at: Option<&'static Location<'static>>,
 }
 
 impl<'a> Builder<'a> {
@@ -42,8 +43,46 @@ impl<'a> Builder<'a> {
     }
 
     /// What reports call the task.
-    pub fn name(self, name: &'a str) -> Builder<'a> {
-        Builder { name: Some(name) }
+    pub fn name(mut self, name: &'a str) -> Builder<'a> {
+        self.name = Some(name);
+        self
+    }
+
+    /// Has reports name `at` as the place at which the task was spawned,
+    /// instead of the line that spawns it.
+    ///
+    /// For libraries that spawn on behalf of their callers: a line of the
+    /// library says nothing to those who read the report.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::panic::Location;
+    /// use tapio::task::{Builder, JoinHandle};
+    ///
+    /// /// Reports name the line that called this.
+    /// #[track_caller]
+    /// fn start_cleaning() -> std::io::Result<JoinHandle<()>> {
+    ///     let at = Location::caller();
+    ///     Builder::new().spawned_at(at).spawn(async { /* … */ })
+    /// }
+    /// # tapio::runtime::Runtime::new().unwrap().block_on(async {
+    /// start_cleaning()?.await?;
+    /// # Ok::<_, std::io::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn spawned_at(mut self, at: &'static Location<'static>) -> Builder<'a> {
+        self.at = Some(at);
+        self
+    }
+
+    /// The place that reports name.
+    #[track_caller]
+    fn site(&self) -> &'static Location<'static> {
+        // Not `unwrap_or_else`: in its closure this file is the caller.
+        match self.at {
+            Some(at) => at,
+            None => Location::caller(),
+        }
     }
 
     /// As [`spawn`](crate::spawn).
@@ -72,9 +111,10 @@ impl<'a> Builder<'a> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        let at = self.site();
         Ok(match self.name {
-            Some(name) => handle.spawn_named(future, name, Location::caller()),
-            None => handle.spawn(future),
+            Some(name) => handle.spawn_named(future, name, at),
+            None => handle.spawn_at(future, at),
         })
     }
 
@@ -91,7 +131,7 @@ impl<'a> Builder<'a> {
         F: Future + 'static,
         F::Output: 'static,
     {
-        Ok(spawn_local_named(future, self.name, Location::caller()))
+        Ok(spawn_local_named(future, self.name, self.site()))
     }
 
     /// As [`LocalSet::spawn_local`].
@@ -108,7 +148,7 @@ impl<'a> Builder<'a> {
         F: Future + 'static,
         F::Output: 'static,
     {
-        Ok(local_set.spawn_named(future, self.name, Location::caller()))
+        Ok(local_set.spawn_named(future, self.name, self.site()))
     }
 
     /// As [`spawn_blocking`](super::spawn_blocking).
@@ -137,6 +177,6 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        handle.spawn_blocking_at(f, self.name, Location::caller())
+        handle.spawn_blocking_at(f, self.name, self.site())
     }
 }

@@ -18,6 +18,8 @@ pub use self::group::{Ended, Failure, GroupError, Place, Scope, Spawner, TaskGro
 pub use self::local::{LocalEnterGuard, LocalSet, spawn_local};
 pub use self::set::JoinSet;
 pub use self::spawn::{block_in_place, spawn, spawn_blocking};
+
+pub(crate) use self::spawn::spawn_blocking_at;
 pub use self::task_local::{AccessError, LocalKey};
 pub use self::yield_now::yield_now;
 pub use crate::cell::{AbortHandle, JoinError, JoinHandle};

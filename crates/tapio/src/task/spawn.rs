@@ -1,6 +1,7 @@
 //! Starting tasks and calls.
 
 use std::future::Future;
+use std::panic::Location;
 
 use crate::cell::JoinHandle;
 use crate::context::{self, Entered};
@@ -42,7 +43,18 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    Handle::with_current(|handle| handle.spawn_blocking(f))
+    spawn_blocking_at(f, Location::caller())
+}
+
+/// As [`spawn_blocking`], for a call that somebody made at `at`.
+#[track_caller]
+pub(crate) fn spawn_blocking_at<F, R>(f: F, at: &'static Location<'static>) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    // Not asked for in the closure, where the caller is this file.
+    Handle::with_current(|handle| handle.spawn_blocking_or_panic(f, at))
 }
 
 /// Runs a call that blocks on this thread, and has another thread take over

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use tapio::guard::{self, Report, ShutdownWaits, Subscription, UnobservedError, UnobservedPanic};
+use tapio::guard::{
+    self, Report, ShutdownWaits, Subscription, UnobservedError, UnobservedPanic, UnreadResult,
+};
 use tapio::task::Id;
 
 /// Collects all reports of the process, from other tests as well: look for
@@ -50,6 +52,17 @@ impl Reports {
             Report::UnobservedError(error) => {
                 let at = error.task.spawned_at;
                 (at.file() == file && at.line() == line).then(|| error.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// Unread results of tasks that were spawned on this line.
+    pub(crate) fn unread_from(&self, file: &str, line: u32) -> Vec<UnreadResult> {
+        self.all(|report| match report {
+            Report::UnreadResult(result) => {
+                let at = result.task.spawned_at;
+                (at.file() == file && at.line() == line).then(|| result.clone())
             }
             _ => None,
         })

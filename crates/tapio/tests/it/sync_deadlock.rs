@@ -296,19 +296,21 @@ fn a_guard_given_away_is_no_proof() {
 }
 
 #[test]
-fn an_owned_guard_that_was_not_given_away_is_told_when_it_has_lasted() {
+fn an_owned_guard_whose_owner_waits_for_it_is_told_as_a_lock_held_for_long() {
     for (kind, runtime) in runtimes() {
         let reports = Reports::on(format!("owned {kind}"));
         let a = lock(&reports, "a");
-        let taken = Arc::clone(&a);
         let task = runtime.spawn(async move {
-            let _one = Arc::clone(&taken).lock_owned().await;
-            let _other = taken.lock_owned().await;
+            let _one = Arc::clone(&a).lock_owned().await;
+            let _other = a.lock_owned().await;
         });
         runtime.block_on(drive(&reports));
-        let deadlock = reports.deadlock();
-        assert!(deadlock.lasted.is_some(), "{deadlock}");
+        // Somebody else may have the guard: that would be no deadlock.
+        let held = reports.held();
+        assert!(held.is_waited_for_by_holder, "{held}");
+        assert!(held.may_be_elsewhere, "{held}");
         resolve(&runtime, vec![task]);
+        assert_eq!(reports.deadlocks_so_far().len(), 0);
     }
 }
 
@@ -372,6 +374,37 @@ fn the_future_of_a_block_on_takes_part() {
             .find(|party| matches!(party.user, LockUser::BlockOn(_)));
         let ends = ends(main.unwrap_or_else(|| panic!("{deadlock}")));
         assert_eq!(ends, (vec!["b".into()], vec!["a".into()]));
+    }
+}
+
+#[test]
+fn the_future_of_a_block_on_that_waits_for_itself_is_told_at_once() {
+    for (kind, runtime) in runtimes() {
+        let reports = Reports::on(format!("main {kind}"));
+        let lock = Mutex::named(reports.name("a"), ());
+        let lock: &'static Mutex<()> = Box::leak(Box::new(lock));
+        // Where somebody can get at the guard, to end it.
+        let guard = Arc::new(std::sync::Mutex::new(None));
+        let kept = Arc::clone(&guard);
+        let watcher = std::thread::spawn(move || {
+            let deadlock = reports.deadlock();
+            drop(kept.lock().unwrap().take());
+            deadlock
+        });
+        let line = line!() + 1;
+        runtime.block_on(async {
+            *guard.lock().unwrap() = Some(lock.lock().await);
+            drop(lock.lock().await);
+        });
+        let deadlock = watcher.join().unwrap();
+        assert_eq!(deadlock.lasted, None, "{deadlock}");
+        assert_eq!(deadlock.parties.len(), 1, "{deadlock}");
+        let LockUser::BlockOn(at) = deadlock.parties[0].user else {
+            panic!("{deadlock}");
+        };
+        assert_eq!((at.file(), at.line()), (file!(), line));
+        let text = deadlock.to_string();
+        assert!(text.contains("it will not end by itself"), "{text}");
     }
 }
 

@@ -156,7 +156,8 @@ fn permits_are_a_deadlock_when_all_who_have_them_wait() {
         let tasks = greedy(&runtime, &semaphore, 3);
         runtime.block_on(drive(&reports));
         let deadlock = reports.deadlock();
-        assert_eq!(deadlock.lasted, None, "{deadlock}");
+        // Somebody might add permits.
+        assert!(deadlock.lasted.is_some(), "{deadlock}");
         assert_eq!(deadlock.parties.len(), 3, "{deadlock}");
         for task in &tasks {
             let both = vec!["permits".to_string()];

@@ -4,15 +4,18 @@
 //! - `rig`: runtimes to test, and what they are made to do
 //! - `refusal`: kernels, filters and limits that give no ring
 //! - `leaks`: runtimes that end in the middle of everything
+//! - `log`: how loud a report is
 //! - `drops`: futures that are dropped at any poll
 //! - `scene`: every kind of operation, in flight at once
 //! - `cpu`: the pool for computation, which is one for the process
 //! - `idle`: who has nothing to do does nothing
 //! - `capture`: the guard's signal beside a program's own
+//! - `starve`: new tasks that block do not starve those there were
 //! - `stop`: a server that is gone is gone
 //! - `held`: tasks that are stuck with what everybody needs
 //! - `scarce`: stuck tasks where threads, memory or descriptors are not to be had
 //! - `hoard`: an allocator that a test may keep to itself
+//! - `sites`: calls that a poll makes on other threads, by who asked for them
 //! - `storm`: tasks that block, again and again, and what must not suffer
 //! - `advice`: what the guard makes of a whole program
 
@@ -24,10 +27,13 @@ mod held;
 mod hoard;
 mod idle;
 mod leaks;
+mod log;
 mod refusal;
 mod rig;
 mod scarce;
 mod scene;
+mod sites;
+mod starve;
 mod stop;
 mod storm;
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{self, SocketAddr};
+use std::panic::Location;
 use std::task::{Context, Poll, ready};
 
 use tapio_driver::Direction;
@@ -60,9 +61,13 @@ impl TcpListener {
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing bound.
-    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        let addrs = addr::resolve(addr::target(addr)).await?;
-        addr::first_that(addrs, |addr| TcpListener::watch(sys::listen_tcp(addr)?))
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(addr: A) -> impl Future<Output = io::Result<TcpListener>> {
+        let at = Location::caller();
+        async move {
+            let addrs = addr::resolve(addr::target(addr), at).await?;
+            addr::first_that(addrs, |addr| TcpListener::watch(sys::listen_tcp(addr)?))
+        }
     }
 
     /// Accepts the next connection, and says who is at the other end.

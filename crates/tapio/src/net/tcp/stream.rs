@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{self, SocketAddr};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -82,16 +83,20 @@ impl TcpStream {
     ///
     /// # Cancel safety
     /// Dropping the future gives the attempt up and closes the socket.
-    pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
-        let addrs = addr::resolve(addr::target(addr)).await?;
-        let mut last = None;
-        for addr in addrs {
-            match TcpStream::connect_addr(addr).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some(error),
+    #[track_caller]
+    pub fn connect<A: ToSocketAddrs>(addr: A) -> impl Future<Output = io::Result<TcpStream>> {
+        let at = Location::caller();
+        async move {
+            let addrs = addr::resolve(addr::target(addr), at).await?;
+            let mut last = None;
+            for addr in addrs {
+                match TcpStream::connect_addr(addr).await {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => last = Some(error),
+                }
             }
+            Err(last.unwrap_or_else(addr::no_address))
         }
-        Err(last.unwrap_or_else(addr::no_address))
     }
 
     async fn connect_addr(addr: SocketAddr) -> io::Result<TcpStream> {

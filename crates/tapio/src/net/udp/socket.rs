@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{self, SocketAddr};
 use std::os::fd::AsFd;
+use std::panic::Location;
 use std::task::{Context, Poll};
 
 use bytes::BufMut;
@@ -77,13 +78,17 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing bound.
-    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
-        let addrs = addr::resolve(addr::target(addr)).await?;
-        addr::first_that(addrs, |addr| {
-            let socket = sys::socket_for(addr, SocketType::DGRAM)?;
-            rustix::net::bind(&socket, &addr)?;
-            UdpSocket::watch(socket.into())
-        })
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(addr: A) -> impl Future<Output = io::Result<UdpSocket>> {
+        let at = Location::caller();
+        async move {
+            let addrs = addr::resolve(addr::target(addr), at).await?;
+            addr::first_that(addrs, |addr| {
+                let socket = sys::socket_for(addr, SocketType::DGRAM)?;
+                rustix::net::bind(&socket, &addr)?;
+                UdpSocket::watch(socket.into())
+            })
+        }
     }
 
     /// Makes `addr` the one peer of this socket.
@@ -98,9 +103,13 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the socket as it was.
-    pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
-        let addrs = addr::resolve(addr::target(addr)).await?;
-        addr::first_that(addrs, |addr| self.io.get().connect(addr))
+    #[track_caller]
+    pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> impl Future<Output = io::Result<()>> {
+        let at = Location::caller();
+        async move {
+            let addrs = addr::resolve(addr::target(addr), at).await?;
+            addr::first_that(addrs, |addr| self.io.get().connect(addr))
+        }
     }
 
     /// The address that the socket is bound to.
@@ -134,12 +143,20 @@ impl UdpSocket {
     ///
     /// # Cost
     /// One system call when there is room.
-    pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
-        let mut addrs = addr::resolve(addr::target(addr)).await?;
-        let target = addrs.next().ok_or_else(addr::no_address)?;
-        self.io
-            .async_io(Interest::WRITABLE, |socket| socket.send_to(buf, target))
-            .await
+    #[track_caller]
+    pub fn send_to<A: ToSocketAddrs>(
+        &self,
+        buf: &[u8],
+        addr: A,
+    ) -> impl Future<Output = io::Result<usize>> {
+        let at = Location::caller();
+        async move {
+            let mut addrs = addr::resolve(addr::target(addr), at).await?;
+            let target = addrs.next().ok_or_else(addr::no_address)?;
+            self.io
+                .async_io(Interest::WRITABLE, |socket| socket.send_to(buf, target))
+                .await
+        }
     }
 
     /// [`send_to`](Self::send_to) in the shape of a poll function. Of several

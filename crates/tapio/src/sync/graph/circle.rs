@@ -5,8 +5,14 @@
 //! only if nothing but its own locks wakes anybody in it. For a task that is
 //! known: it waits, and nobody else has a waker of it. That cannot be asked
 //! while the task is still being polled, as the one that closes the circle is;
-//! so the guard asks, a moment later. A circle that cannot be proved, or that
-//! needs a guard that may have been given away, is told when it has lasted.
+//! so the guard asks, a moment later.
+//!
+//! A circle that cannot be proved is told when it has lasted, counted from the
+//! last time that one of its locks was given to anybody, unless a program that
+//! is in order looks the same. A task that seems to wait for itself may have
+//! another branch that works with the lock, or have given its guard away; one
+//! that waits for several locks at once has branches for sure. Of those, the
+//! report on a lock held for long says what there is to say.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::knot::{Knot, Stock, Want};
 use super::{Graph, Waking};
 use crate::cell::{self, Wakers};
-use crate::report::Report;
+use crate::report::{Doubts, LockKind, Report};
 use crate::sync::actor::Actor;
 use crate::sync::budget;
 
@@ -43,7 +49,19 @@ enum Proof {
     /// Somebody in it runs at this moment.
     Busy,
     /// Something else may.
-    Open,
+    Open(Doubts),
+}
+
+impl Proof {
+    /// What is known of two, by what is known of each.
+    fn and(self, other: Proof) -> Proof {
+        match (self, other) {
+            (Proof::Open(some), Proof::Open(more)) => Proof::Open(some.and(more)),
+            (Proof::Open(doubts), _) | (_, Proof::Open(doubts)) => Proof::Open(doubts),
+            (Proof::Busy, _) | (_, Proof::Busy) => Proof::Busy,
+            (Proof::Sure, Proof::Sure) => Proof::Sure,
+        }
+    }
 }
 
 impl Graph {
@@ -59,7 +77,7 @@ impl Graph {
             self.suspects.push(Suspect {
                 key,
                 serial: self.waits[key].serial,
-                is_open: proof == Proof::Open,
+                is_open: matches!(proof, Proof::Open(_)),
             });
         }
         Vec::new()
@@ -78,19 +96,26 @@ impl Graph {
             let Some((circle, proof)) = is_there.then(|| self.judge(suspect.key)).flatten() else {
                 continue;
             };
-            let closed = self.waits_of(&circle).map(|key| self.waits[key].since);
-            let late = closed.max().map_or(now, |at| at + budget::lasting());
             if proof == Proof::Sure {
                 reports.extend(self.tell(&circle, None));
                 continue;
             }
-            if now >= late {
-                let lasted = now - late + budget::lasting();
-                reports.extend(self.tell(&circle, Some(lasted)));
-                continue;
-            }
-            suspect.is_open |= proof == Proof::Open;
-            let again = if suspect.is_open { late } else { now + SOON };
+            let closed = self.waits_of(&circle).map(|key| self.unchanged_since(key));
+            let closed = closed.max().unwrap_or(now);
+            let late = closed + budget::lasting();
+            suspect.is_open |= matches!(proof, Proof::Open(_));
+            let again = match proof {
+                Proof::Open(doubts) if now >= late => {
+                    if self.is_likely(&circle, doubts) {
+                        reports.extend(self.tell(&circle, Some((now - closed, doubts))));
+                        continue;
+                    }
+                    // It may be proved yet, when a timer is gone for example.
+                    now + (now - closed)
+                }
+                _ if suspect.is_open && now < late => late,
+                _ => now + SOON,
+            };
             due = Some(due.map_or(again, |due| due.min(again)));
             self.suspects.push(suspect);
         }
@@ -114,13 +139,11 @@ impl Graph {
     /// The circle that a wait is in, unless it was told.
     fn judge(&self, key: usize) -> Option<(Vec<Actor>, Proof)> {
         let actor = self.waits[key].here.actor;
-        let (circle, proof) = match self.circle(actor, false) {
-            Some(circle) => {
-                let proof = self.prove(&circle);
-                (circle, proof)
-            }
-            None => (self.circle(actor, true)?, Proof::Open),
+        let (circle, is_moved) = match self.circle(actor, false) {
+            Some(circle) => (circle, false),
+            None => (self.circle(actor, true)?, true),
         };
+        let proof = self.prove(&circle, is_moved);
         let is_told = self.waits_of(&circle).all(|key| self.waits[key].is_told);
         (!is_told).then_some((circle, proof))
     }
@@ -168,7 +191,9 @@ impl Graph {
         let mut held = Vec::new();
         if !ledger.is_loose() {
             for (_, hold) in ledger.holds() {
-                let is_sure = movable || !hold.is_movable;
+                // A permit that is owned is owned to be given away.
+                let is_permit = ledger.info.kind == LockKind::Semaphore;
+                let is_sure = !hold.is_movable || (movable && !is_permit);
                 if is_sure && self.by_actor.contains_key(&hold.here.actor) {
                     held.push((number(hold.here.actor), hold.permits as usize));
                 }
@@ -191,45 +216,83 @@ impl Graph {
         most.unwrap_or(0).max(self.waits[key].ask.permits) as usize
     }
 
-    /// Whether nothing but the circle's locks wakes anybody in it.
-    fn prove(&self, circle: &[Actor]) -> Proof {
-        let mut worst = Proof::Sure;
-        for actor in circle {
-            match self.prove_one(*actor, circle.len() == 1) {
-                Proof::Sure => {}
-                Proof::Open => return Proof::Open,
-                Proof::Busy => worst = Proof::Busy,
-            }
-        }
-        worst
+    /// Whether nothing but the circle's locks wakes anybody in it, as far as
+    /// guards were not given away.
+    fn prove(&self, circle: &[Actor], is_moved: bool) -> Proof {
+        let is_added = self.waits_of(circle).any(|key| {
+            let ledger = &self.queues[&self.waits[key].queue].ledger;
+            ledger.info.kind == LockKind::Semaphore
+        });
+        let doubts = Doubts {
+            guard_may_be_elsewhere: is_moved,
+            permits_may_be_added: is_added,
+            may_be_woken: false,
+        };
+        let locks = if doubts == Doubts::default() {
+            Proof::Sure
+        } else {
+            Proof::Open(doubts)
+        };
+        circle
+            .iter()
+            .map(|actor| self.prove_one(*actor))
+            .fold(locks, Proof::and)
     }
 
-    fn prove_one(&self, actor: Actor, is_alone: bool) -> Proof {
+    fn prove_one(&self, actor: Actor) -> Proof {
+        const WOKEN: Proof = Proof::Open(Doubts {
+            guard_may_be_elsewhere: false,
+            permits_may_be_added: false,
+            may_be_woken: true,
+        });
         let keys = &self.by_actor[&actor];
         let mut worst = Proof::Sure;
         for key in keys {
-            let proof = match &self.waits[*key].waking {
+            worst = worst.and(match &self.waits[*key].waking {
                 // The thread sleeps in this wait, whatever else there is.
                 Waking::Blocked => return Proof::Sure,
                 Waking::Task(waker) => {
                     match cell::other_wakers(waker, keys.len() * WAKERS_PER_WAIT) {
                         Some(Wakers::None) => Proof::Sure,
                         Some(Wakers::Busy) => Proof::Busy,
-                        Some(Wakers::Others) | None => Proof::Open,
+                        Some(Wakers::Others) | None => WOKEN,
                     }
                 }
-                // Nothing can be known of it; two futures of another executor
-                // that have one waker may be branches of one.
-                Waking::Foreign if !is_alone => Proof::Sure,
-                Waking::Foreign | Waking::Unknown => Proof::Open,
-            };
-            match (proof, worst) {
-                (Proof::Open, _) => return Proof::Open,
-                (Proof::Busy, _) => worst = Proof::Busy,
-                (Proof::Sure, _) => {}
-            }
+                Waking::Main(main) => match main.wakers() {
+                    // The graph has none.
+                    Some(wakers) if wakers <= keys.len() => Proof::Sure,
+                    Some(_) => WOKEN,
+                    None => Proof::Busy,
+                },
+                // Nothing can be known of it: another executor's futures have
+                // branches too.
+                Waking::Foreign | Waking::Unknown => WOKEN,
+            });
         }
         worst
+    }
+
+    /// Whether a circle that has lasted and is not proved is to be told all
+    /// the same: not if a program that is in order looks like it.
+    fn is_likely(&self, circle: &[Actor], doubts: Doubts) -> bool {
+        if circle.len() == 1 {
+            // Another branch has the lock, or somebody else its guard.
+            return !doubts.guard_may_be_elsewhere && !doubts.may_be_woken;
+        }
+        let has_branches = |actor: &Actor| {
+            let keys = &self.by_actor[actor];
+            // Or what polls it is a collection of futures inside of a task.
+            let is_in_collection = |key: &usize| matches!(self.waits[*key].waking, Waking::Unknown);
+            keys.len() > 1 || keys.iter().any(is_in_collection)
+        };
+        !(doubts.may_be_woken && circle.iter().any(has_branches))
+    }
+
+    /// Since when nothing has changed for a wait: neither it nor who has its
+    /// lock.
+    fn unchanged_since(&self, key: usize) -> Instant {
+        let wait = &self.waits[key];
+        wait.since.max(self.queues[&wait.queue].given_at)
     }
 
     pub(super) fn waits_of<'a>(&'a self, circle: &'a [Actor]) -> impl Iterator<Item = usize> + 'a {
@@ -238,7 +301,7 @@ impl Graph {
             .flat_map(|actor| self.by_actor[actor].iter().copied())
     }
 
-    fn tell(&mut self, circle: &[Actor], lasted: Option<Duration>) -> Vec<Report> {
+    fn tell(&mut self, circle: &[Actor], lasted: Option<(Duration, Doubts)>) -> Vec<Report> {
         let report = self.deadlock(circle, lasted);
         let keys: Vec<usize> = self.waits_of(circle).collect();
         for key in keys {

@@ -187,10 +187,13 @@ impl Graph {
             return None;
         }
         let wait = &self.waits[*queue.waits.front()?];
-        let is_busy = matches!(&wait.waking, Waking::Task(waker)
-            if cell::other_wakers(waker, 0) == Some(Wakers::Busy));
+        let is_busy = match &wait.waking {
+            Waking::Task(waker) => cell::other_wakers(waker, 0) == Some(Wakers::Busy),
+            Waking::Main(main) => main.wakers().is_none(),
+            Waking::Blocked | Waking::Foreign | Waking::Unknown => false,
+        };
         let head = match &mut queue.head {
-            // A task that waits for a worker will poll it, however late.
+            // What is about to be polled will be, however late.
             Some(head) if head.serial == wait.serial && !is_busy => head,
             _ => {
                 queue.head = Some(Head {

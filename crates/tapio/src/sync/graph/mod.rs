@@ -29,6 +29,7 @@ use super::actor::{Actor, Here};
 use super::ledger::{Ledger, Note};
 use super::raw::Ask;
 use super::{budget, say, stats};
+use crate::main_future::Main;
 use crate::report::{LockUser, Report};
 use crate::rounds;
 
@@ -45,11 +46,13 @@ static GRAPH: LazyLock<Mutex<Graph>> = LazyLock::new(|| {
 pub(super) enum Waking {
     /// The task's wakers, of which this is one.
     Task(Waker),
+    /// The wakers of a future that its thread blocks on.
+    Main(Arc<Main>),
     /// This lock alone: its thread sleeps.
     Blocked,
     /// Whatever another executor knows.
     Foreign,
-    /// Whatever polls it, inside of a task or a `block_on`.
+    /// Whatever polls it inside of a task or a `block_on`.
     Unknown,
 }
 
@@ -86,6 +89,9 @@ struct Queue {
     ledger: Arc<Ledger>,
     /// In the order in which they came.
     waits: VecDeque<usize>,
+    /// When somebody who waited got it last; when the first began to wait, if
+    /// nobody did.
+    given_at: Instant,
     watched: Vec<Watched>,
     head: Option<Head>,
 }
@@ -117,7 +123,7 @@ pub(super) fn wait(ledger: &Arc<Ledger>, here: Here, ask: Ask, waking: Waking) -
     let queue = graph
         .queues
         .entry(address)
-        .or_insert_with(|| Queue::new(ledger));
+        .or_insert_with(|| Queue::new(ledger, now));
     queue.waits.push_back(key);
     if queue.waits.len() == 1 {
         queue.watch_all(now);
@@ -198,6 +204,7 @@ impl Graph {
         }
         let ledger = Arc::clone(&queue.ledger);
         if let Some(note) = granted {
+            queue.given_at = now;
             queue.watch(ledger.id(note), now);
         }
         let reports = queue.strike_over(now);
@@ -210,10 +217,11 @@ impl Graph {
 }
 
 impl Queue {
-    fn new(ledger: &Arc<Ledger>) -> Queue {
+    fn new(ledger: &Arc<Ledger>, now: Instant) -> Queue {
         Queue {
             ledger: Arc::clone(ledger),
             waits: VecDeque::new(),
+            given_at: now,
             watched: Vec::new(),
             head: None,
         }

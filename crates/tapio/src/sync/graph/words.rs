@@ -1,9 +1,12 @@
 //! What was found in the graph, as reports.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Graph, Queue, Wait, Waiter};
-use crate::report::{Deadlock, DeadlockParty, LockHeld, LockReleased, LockUse, LockUser, TaskInfo};
+use crate::report::{
+    Deadlock, DeadlockParty, Doubts, LockHeld, LockReleased, LockUse, LockUser, TaskInfo,
+};
 use crate::sync::actor::{Actor, Here};
 use crate::sync::ledger::Hold;
 use crate::task_id::Id;
@@ -12,39 +15,47 @@ use crate::task_id::Id;
 const WAITERS_NAMED_MAX: usize = 8;
 
 impl Graph {
-    pub(super) fn deadlock(&self, circle: &[Actor], lasted: Option<Duration>) -> Deadlock {
-        let parties = circle.iter().map(|actor| self.party(*actor, circle));
+    pub(super) fn deadlock(
+        &self,
+        circle: &[Actor],
+        lasted: Option<(Duration, Doubts)>,
+    ) -> Deadlock {
+        let mut holds = self.holds_of(circle);
+        let parties = circle.iter().map(|actor| {
+            let keys = &self.by_actor[actor];
+            DeadlockParty {
+                user: self.waits[keys[0]].user(),
+                holds: holds.remove(actor).unwrap_or_default(),
+                waits: keys.iter().map(|key| self.lock_wait(*key)).collect(),
+            }
+        });
         Deadlock {
             parties: parties.collect(),
-            lasted,
+            lasted: lasted.map(|(lasted, _)| lasted),
+            doubts: lasted.map_or(Doubts::default(), |(_, doubts)| doubts),
         }
     }
 
-    fn party(&self, actor: Actor, circle: &[Actor]) -> DeadlockParty {
-        let keys = &self.by_actor[&actor];
-        let waits: Vec<&Wait> = keys.iter().map(|key| &self.waits[*key]).collect();
+    /// What each in a circle holds of what others in it wait for.
+    fn holds_of(&self, circle: &[Actor]) -> HashMap<Actor, Vec<LockUse>> {
         let mut queues: Vec<usize> = self
             .waits_of(circle)
             .map(|key| self.waits[key].queue)
             .collect();
         queues.sort_unstable();
         queues.dedup();
-        let mut holds = Vec::new();
+        let mut holds: HashMap<Actor, Vec<LockUse>> = HashMap::new();
         for queue in queues {
             let ledger = &self.queues[&queue].ledger;
-            let own = ledger.holds().into_iter();
-            holds.extend(
-                own.filter(|(_, hold)| hold.here.actor == actor)
-                    .map(|(_, hold)| LockUse {
-                        lock: ledger.info.clone(),
-                        at: hold.place,
-                        behind: Vec::new(),
-                    }),
-            );
+            for (_, hold) in ledger.holds() {
+                holds.entry(hold.here.actor).or_default().push(LockUse {
+                    lock: ledger.info.clone(),
+                    at: hold.place,
+                    behind: Vec::new(),
+                });
+            }
         }
-        let user = waits[0].user();
-        let waits = keys.iter().map(|key| self.lock_wait(*key)).collect();
-        DeadlockParty { user, holds, waits }
+        holds
     }
 
     fn lock_wait(&self, key: usize) -> LockUse {
@@ -88,6 +99,8 @@ impl Graph {
             lasted,
             waiters: self.waiters(queue, 0),
             waiters_count: queue.waits.len(),
+            is_waited_for_by_holder: queue.is_waited_for_by(self, hold.here.actor),
+            may_be_elsewhere: hold.is_movable,
         }
     }
 
@@ -105,6 +118,11 @@ impl Graph {
 }
 
 impl Queue {
+    fn is_waited_for_by(&self, graph: &Graph, actor: Actor) -> bool {
+        let mut waits = self.waits.iter().map(|key| &graph.waits[*key]);
+        waits.any(|wait| wait.here.actor == actor)
+    }
+
     pub(super) fn lock_released(
         &self,
         hold: &Hold,

@@ -22,7 +22,8 @@ use crate::report::LockKind;
 /// for many is not passed over by those that want few.
 ///
 /// A task that waits for permits which can never be released, since all who
-/// have them wait in turn, is reported: see [`sync`](crate::sync). That goes
+/// have them wait in turn, is reported when that has lasted: see
+/// [`sync`](crate::sync). That goes
 /// for semaphores whose permits are acquired and released only: once permits
 /// were added or forgotten, nothing follows from who has them.
 ///
@@ -303,6 +304,8 @@ impl Semaphore {
 
     /// Gives out no more permits: those who wait are told so.
     pub fn close(&self) {
+        // Who waits is first in line for nothing any more.
+        self.raw.ledger().loosen();
         self.raw.semaphore().close();
     }
 

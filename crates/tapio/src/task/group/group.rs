@@ -13,7 +13,7 @@ use super::life::Alive;
 use super::shared::{Birth, Shared};
 use super::spawner::{Place, Spawner};
 use crate::report::TaskInfo;
-use crate::task::{self, spawn_blocking};
+use crate::task::{self, spawn_blocking_at};
 use crate::time::Instant;
 
 /// Tasks that end with the block that spawned them: structured concurrency.
@@ -296,14 +296,15 @@ where
             at,
         } = self;
         let group = Arc::clone(&shared);
-        drop(spawn_blocking(move || {
+        let make = move || {
             let ended = catch_unwind(AssertUnwindSafe(call));
             if let Err(ended) = outcome.send(ended) {
                 // The child was cancelled meanwhile, and hears nothing.
                 group.call_ended(TaskInfo::new(task::id(), at), ended);
             }
             drop(life);
-        }));
+        };
+        drop(spawn_blocking_at(make, at));
         let mut coming = Coming { came, shared, at };
         match (&mut coming.came).await {
             Ok(Ok(outcome)) => outcome,

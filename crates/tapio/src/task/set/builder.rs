@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 
 use super::JoinSet;
 use crate::runtime::Handle;
@@ -27,6 +28,13 @@ impl<'a, T: 'static> Builder<'a, T> {
     /// What reports call the task.
     pub fn name(mut self, name: &'a str) -> Builder<'a, T> {
         self.task = self.task.name(name);
+        self
+    }
+
+    /// Has reports name `at` as the place at which the task was spawned; see
+    /// [`task::Builder::spawned_at`].
+    pub fn spawned_at(mut self, at: &'static Location<'static>) -> Builder<'a, T> {
+        self.task = self.task.spawned_at(at);
         self
     }
 

@@ -367,6 +367,7 @@ where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
 {
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = F>>(tasks: I) -> JoinSet<T> {
         let mut set = JoinSet::new();
         set.extend(tasks);
@@ -380,6 +381,7 @@ where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
 {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = F>>(&mut self, tasks: I) {
         for task in tasks {
             self.spawn(task);
