@@ -127,11 +127,15 @@ pub(super) fn held_up(entry: &Arc<Entry>, asked: Asked, kept: Duration) {
 
 /// Starts the thread, unless it runs. Called by anybody but the guard.
 pub(super) fn start() {
-    let room = VecDeque::with_capacity(QUEUE_MAX);
     let mut state = REPORTER.lock();
     if state.queue.capacity() < QUEUE_MAX {
-        let before = std::mem::replace(&mut state.queue, room);
-        debug_assert!(before.is_empty(), "without room nothing is taken in");
+        drop(state);
+        let room = VecDeque::with_capacity(QUEUE_MAX);
+        state = REPORTER.lock();
+        if state.queue.capacity() < QUEUE_MAX {
+            // It took nothing in, for want of room.
+            state.queue = room;
+        }
     }
     if state.is_running {
         return;

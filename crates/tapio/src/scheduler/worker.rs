@@ -30,6 +30,10 @@ const LIFO_STREAK_MAX: u32 = 3;
 /// left: with them a new queue does not need to grow.
 const ADOPTED_MAX: usize = 32;
 
+/// Room for so many wakers from the start: a worker that takes a stuck one's
+/// seat may have to do without the allocator.
+const WAKES_ROOM: usize = 256;
+
 /// A queue and the slot through which others take from it.
 pub(super) struct Core {
     /// Which of the runtime's slots it has.
@@ -118,7 +122,7 @@ impl Worker {
             is_searching: Cell::new(false),
             is_dispatching: Cell::new(false),
             random: Cell::new(seed.wrapping_mul(0x9e37_79b9) | 1),
-            wakes: RefCell::default(),
+            wakes: RefCell::new(Wakes::with_capacity(WAKES_ROOM)),
         }
     }
 

@@ -155,8 +155,8 @@ fn no_thread() {
         limit(Resource::Nproc, 0);
         assert!(thread::Builder::new().spawn(|| ()).is_err(), "it binds");
         for (kind, runtime) in &runtimes {
-            assert_one_is_rescued_from(*kind, runtime);
             told.lock().expect("nobody panics").clear();
+            assert_one_is_rescued_from(*kind, runtime);
             assert_more_is_said_once(*kind, runtime, &told);
         }
     });
@@ -184,8 +184,8 @@ fn no_memory_for_a_thread() {
         );
         assert!(thread::Builder::new().spawn(|| ()).is_err(), "it binds");
         for (kind, runtime) in &runtimes {
-            assert_one_is_rescued_from(*kind, runtime);
             told.lock().expect("nobody panics").clear();
+            assert_one_is_rescued_from(*kind, runtime);
             assert_more_is_said_once(*kind, runtime, &told);
         }
     });
