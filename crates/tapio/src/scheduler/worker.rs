@@ -84,6 +84,7 @@ pub(super) fn worker_thread(shared: Arc<Shared>, core: Core) {
     let listed = shared.list_worker(&worker.core.slot);
     let entered = context::set_entered(Entered::Inside);
     let current = here::set_worker(Some(Rc::clone(&worker)));
+    worker.warm_up();
     let mut is_new = true;
     while let Some(offer) = shared.vacant.wait_for_seat(&shared, is_new) {
         is_new = false;
@@ -123,6 +124,15 @@ impl Worker {
             is_dispatching: Cell::new(false),
             random: Cell::new(seed.wrapping_mul(0x9e37_79b9) | 1),
             wakes: RefCell::new(Wakes::with_capacity(WAKES_ROOM)),
+        }
+    }
+
+    /// Does once what must not be done for the first time at a stuck worker's
+    /// seat: what is stuck may hold the allocator's or the loader's lock, which
+    /// a thread's own variables take when they are made.
+    fn warm_up(&self) {
+        if let Steal::Success(task) = self.core.slot.stealer.steal() {
+            self.core.queue.push(task);
         }
     }
 

@@ -8,15 +8,15 @@ use std::ffi::CString;
 use std::process::Command;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapio::runtime::Runtime;
+use tapio::guard::{Report, on_report};
 
 use crate::child::in_child;
 use crate::hoard;
-use crate::rig::{Kind, Ticker, rescue_a_few_times, rescuing};
+use crate::rig::{Kind, Ticker, build_rescuing, rescue_a_few_times, settle};
 
 /// How long a task is stuck at least, for a test to say anything.
 const HELD_MIN: Duration = Duration::from_millis(250);
@@ -25,23 +25,36 @@ const HELD_MIN: Duration = Duration::from_millis(250);
 const GAP_MAX: Duration = Duration::from_millis(120);
 
 /// Others go on while a task is stuck in `hold`, which keeps something from
-/// everybody.
-fn assert_others_go_on(kind: Kind, runtime: &Runtime, hold: impl Fn() + Clone + Send + 'static) {
-    rescue_a_few_times(runtime);
-    let ticker = Ticker::start(runtime);
-    let mut all = Vec::new();
-    // A machine that is busy with something else is late now and then.
-    for _ in 0..3 {
-        let (timed, hold) = (ticker.clone(), hold.clone());
-        let stuck = runtime.spawn(async move { timed.worst_during(hold) });
-        let (worst, held) = runtime.block_on(stuck).expect("it does not panic");
-        assert!(held >= HELD_MIN, "{kind}: stuck for {held:?} only");
-        all.push((worst, held));
+/// everybody, and the stall is reported. It is the first that the runtime sees.
+fn assert_others_go_on(hold: impl Fn() + Clone + Send + 'static) {
+    let stalls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&stalls);
+    on_report(move |report| {
+        let is_ours = matches!(report, Report::Stall(stall)
+            if stall.culprit.to_string().contains(file!()));
+        counted.fetch_add(usize::from(is_ours), Ordering::Relaxed);
+    })
+    .keep();
+    for kind in Kind::all() {
+        let mut all = Vec::new();
+        // A machine that is busy with something else is late now and then.
+        while all.iter().all(|(worst, _)| *worst >= GAP_MAX) {
+            assert!(all.len() < 3, "{kind}: gaps and stalls {all:?}");
+            let runtime = build_rescuing(kind);
+            let ticker = Ticker::start(&runtime);
+            settle();
+            let (timed, hold) = (ticker.clone(), hold.clone());
+            let stuck = runtime.spawn(async move { timed.worst_during(hold) });
+            let (worst, held) = runtime.block_on(stuck).expect("it does not panic");
+            assert!(held >= HELD_MIN, "{kind}: stuck for {held:?} only");
+            ticker.stop();
+            // With its last words said.
+            drop(runtime);
+            assert!(stalls.swap(0, Ordering::Relaxed) > 0, "{kind}");
+            all.push((worst, held));
+        }
+        println!("{kind}: gaps and stalls {all:?}");
     }
-    ticker.stop();
-    let best = all.iter().map(|(worst, _)| *worst).min();
-    assert!(best < Some(GAP_MAX), "{kind}: gaps and stalls {all:?}");
-    println!("{kind}: gaps and stalls {all:?}");
 }
 
 /// So many bytes that it takes the kernel long to map them: all are the page of
@@ -81,9 +94,7 @@ fn map(bytes: usize) {
 fn the_memory_map() {
     in_child("held::the_memory_map", || {
         let bytes = bytes_to_map();
-        for (kind, runtime) in rescuing() {
-            assert_others_go_on(kind, &runtime, move || map(bytes));
-        }
+        assert_others_go_on(move || map(bytes));
     });
 }
 
@@ -91,20 +102,18 @@ fn the_memory_map() {
 fn the_memory_map_that_others_wait_for() {
     in_child("held::the_memory_map_that_others_wait_for", || {
         let bytes = bytes_to_map();
-        for (kind, runtime) in rescuing() {
-            let is_over = Arc::new(AtomicBool::new(false));
-            let seen = Arc::clone(&is_over);
-            // It waits to change the map, and readers wait behind it.
-            let waiting = thread::spawn(move || {
-                while !seen.load(Ordering::Relaxed) {
-                    map(1 << 12);
-                    thread::sleep(Duration::from_millis(1));
-                }
-            });
-            assert_others_go_on(kind, &runtime, move || map(bytes));
-            is_over.store(true, Ordering::Relaxed);
-            waiting.join().expect("it does not panic");
-        }
+        let is_over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_over);
+        // It waits to change the map, and readers wait behind it.
+        let waiting = thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                map(1 << 12);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        assert_others_go_on(move || map(bytes));
+        is_over.store(true, Ordering::Relaxed);
+        waiting.join().expect("it does not panic");
     });
 }
 
@@ -132,39 +141,33 @@ fn the_loader() {
     }
     in_child("held::the_loader", || {
         let path = CString::new(library.to_str().expect("text")).expect("no zeroes");
-        for (kind, runtime) in rescuing() {
-            let path = path.clone();
-            assert_others_go_on(kind, &runtime, move || {
-                // SAFETY: the library is the one above, which only sleeps.
-                unsafe {
-                    let loaded = libc::dlopen(path.as_ptr(), libc::RTLD_NOW);
-                    assert!(!loaded.is_null(), "it was compiled");
-                    libc::dlclose(loaded);
-                }
-            });
-        }
+        assert_others_go_on(move || {
+            // SAFETY: the library is the one above, which only sleeps.
+            unsafe {
+                let loaded = libc::dlopen(path.as_ptr(), libc::RTLD_NOW);
+                assert!(!loaded.is_null(), "it was compiled");
+                libc::dlclose(loaded);
+            }
+        });
     });
 }
 
 #[test]
 fn the_allocator() {
     in_child("held::the_allocator", || {
-        for (kind, runtime) in rescuing() {
-            assert_others_go_on(kind, &runtime, || {
-                hoard::keep(|| thread::sleep(HELD_MIN));
-            });
-        }
+        assert_others_go_on(|| hoard::keep(|| thread::sleep(HELD_MIN)));
     });
 }
 
 #[test]
 fn the_guard_asks_nobody_for_memory() {
     in_child("held::the_guard_asks_nobody_for_memory", || {
-        for (kind, runtime) in rescuing() {
-            rescue_a_few_times(&runtime);
+        for kind in Kind::all() {
+            let runtime = build_rescuing(kind);
+            settle();
             let calls = hoard::calls_by_guard(|| rescue_a_few_times(&runtime));
             assert_eq!(calls, 0, "{kind}");
-            assert!(runtime.metrics().num_rescues() >= 8, "{kind}");
+            assert!(runtime.metrics().num_rescues() >= 4, "{kind}");
         }
     });
 }

@@ -59,15 +59,24 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The runtimes that rescue: all, with `current_thread` having asked for it.
-pub(crate) fn rescuing() -> impl Iterator<Item = (Kind, Runtime)> {
-    Kind::all().into_iter().map(|kind| {
-        let built = kind.builder().rescue(true).build();
-        (
-            kind,
-            built.unwrap_or_else(|error| panic!("{kind}: {error}")),
-        )
-    })
+/// A runtime that rescues: `current_thread` must ask for it.
+pub(crate) fn build_rescuing(kind: Kind) -> Runtime {
+    let built = kind.builder().rescue(true).build();
+    built.unwrap_or_else(|error| panic!("{kind}: {error}"))
+}
+
+/// Waits until no thread comes any more.
+pub(crate) fn settle() {
+    let limit = Instant::now() + Duration::from_secs(20);
+    let mut before = 0;
+    while {
+        std::thread::sleep(Duration::from_millis(50));
+        let list = std::fs::read_dir("/proc/self/task").expect("/proc is mounted");
+        let now = list.count();
+        std::mem::replace(&mut before, now) != now
+    } {
+        assert!(Instant::now() < limit, "threads come and come");
+    }
 }
 
 /// Ticks every millisecond on a runtime, and knows the longest time without.

@@ -14,7 +14,7 @@ use tapio::task::JoinHandle;
 
 use crate::child::in_child;
 use crate::limits::{give_up_root, limit};
-use crate::rig::{Kind, Ticker, rescuing};
+use crate::rig::{Kind, Ticker, build_rescuing, settle};
 
 /// How long others may wait.
 const GAP_MAX: Duration = Duration::from_millis(200);
@@ -25,27 +25,6 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(begin.elapsed() < LIMIT, "{what}");
         thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn threads() -> usize {
-    let list = std::fs::read_dir("/proc/self/task").expect("/proc is mounted");
-    list.count()
-}
-
-/// Waits until no thread comes any more.
-fn settle() {
-    let mut before = 0;
-    wait_for("threads come and come", || {
-        thread::sleep(Duration::from_millis(100));
-        let now = threads();
-        std::mem::replace(&mut before, now) == now
-    });
-}
-
-impl Kind {
-    fn is_driven_elsewhere(self) -> bool {
-        self.workers.is_some()
     }
 }
 
@@ -65,8 +44,8 @@ fn assert_one_is_rescued_from(kind: Kind, runtime: &Runtime) {
 #[test]
 fn no_descriptor() {
     in_child("scarce::no_descriptor", || {
-        for (kind, runtime) in rescuing() {
-            runtime.block_on(async { tapio::spawn(async {}).await.expect("it ends") });
+        for kind in Kind::all() {
+            let runtime = build_rescuing(kind);
             settle();
             let mut all: Vec<File> = Vec::new();
             rustix::process::setrlimit(
@@ -86,19 +65,39 @@ fn no_descriptor() {
     });
 }
 
-/// Several tasks are stuck at once: more than stand by. Gives back what ends
-/// them.
-fn stick(runtime: &Runtime, count: usize) -> (Vec<JoinHandle<()>>, Arc<AtomicBool>) {
-    let is_over = Arc::new(AtomicBool::new(false));
-    let all = (0..count).map(|_| {
-        let is_over = Arc::clone(&is_over);
-        runtime.spawn(async move {
-            while !is_over.load(Ordering::Relaxed) {
-                thread::sleep(Duration::from_millis(60));
-            }
-        })
-    });
-    (all.collect(), is_over)
+/// Tasks that are stuck at once, until this is dropped.
+struct Stuck<'a> {
+    runtime: &'a Runtime,
+    tasks: Vec<JoinHandle<()>>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Stuck<'_> {
+    fn new(runtime: &Runtime, count: usize) -> Stuck<'_> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let tasks = (0..count).map(|_| {
+            let is_over = Arc::clone(&is_over);
+            runtime.spawn(async move {
+                while !is_over.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(60));
+                }
+            })
+        });
+        Stuck {
+            runtime,
+            tasks: tasks.collect(),
+            is_over: Arc::clone(&is_over),
+        }
+    }
+}
+
+impl Drop for Stuck<'_> {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        for task in self.tasks.drain(..) {
+            let _ = self.runtime.block_on(task);
+        }
+    }
 }
 
 type Limits = Arc<Mutex<Vec<(&'static str, String)>>>;
@@ -124,17 +123,14 @@ fn of_name(limits: &Limits, name: &str) -> Vec<String> {
 }
 
 fn assert_more_is_said_once(kind: Kind, runtime: &Runtime, told: &Limits) {
-    if !kind.is_driven_elsewhere() {
+    if kind.workers.is_none() {
         return;
     }
-    let (stuck, is_over) = stick(runtime, 12);
+    let stuck = Stuck::new(runtime, 12);
     wait_for("it is said", || !of_name(told, "threads").is_empty());
     // Time for it to be said again.
     thread::sleep(Duration::from_millis(500));
-    is_over.store(true, Ordering::Relaxed);
-    for stuck in stuck {
-        runtime.block_on(stuck).expect("it does not panic");
-    }
+    drop(stuck);
     let said = of_name(told, "threads");
     assert_eq!(said.len(), 1, "{kind}: {said:#?}");
     for word in ["the system gives no more", "os error", "help:", "ulimit -u"] {
@@ -146,7 +142,10 @@ fn assert_more_is_said_once(kind: Kind, runtime: &Runtime, told: &Limits) {
 fn no_thread() {
     in_child("scarce::no_thread", || {
         let told = limits();
-        let runtimes: Vec<_> = rescuing().collect();
+        let runtimes: Vec<_> = Kind::all()
+            .into_iter()
+            .map(|kind| (kind, build_rescuing(kind)))
+            .collect();
         for (_, runtime) in &runtimes {
             runtime.block_on(async { tapio::spawn(async {}).await.expect("it ends") });
         }
@@ -166,7 +165,10 @@ fn no_thread() {
 fn no_memory_for_a_thread() {
     in_child("scarce::no_memory_for_a_thread", || {
         let told = limits();
-        let runtimes: Vec<_> = rescuing().collect();
+        let runtimes: Vec<_> = Kind::all()
+            .into_iter()
+            .map(|kind| (kind, build_rescuing(kind)))
+            .collect();
         for (_, runtime) in &runtimes {
             runtime.block_on(async { tapio::spawn(async {}).await.expect("it ends") });
         }
@@ -197,7 +199,7 @@ fn the_limit_on_substitutes_is_told_once_with_what_holds_the_workers() {
     in_child(name, || {
         let told = limits();
         for kind in Kind::all() {
-            if !kind.is_driven_elsewhere() {
+            if kind.workers.is_none() {
                 continue;
             }
             let runtime = kind
@@ -207,14 +209,11 @@ fn the_limit_on_substitutes_is_told_once_with_what_holds_the_workers() {
                 .expect("a runtime");
             let metrics = runtime.metrics();
             for _ in 0..3 {
-                let (stuck, is_over) = stick(&runtime, 20);
+                let stuck = Stuck::new(&runtime, 20);
                 wait_for("it is said", || {
                     !of_name(&told, "max_substitutes").is_empty()
                 });
-                is_over.store(true, Ordering::Relaxed);
-                for stuck in stuck {
-                    runtime.block_on(stuck).expect("it does not panic");
-                }
+                drop(stuck);
             }
             let said = of_name(&told, "max_substitutes");
             assert_eq!(said.len(), 1, "{kind}: {said:#?}");
@@ -246,7 +245,7 @@ fn a_thread_that_is_in_its_hook_is_no_rescue_and_the_hook_is_told_of() {
         })
         .keep();
         for kind in Kind::all() {
-            if !kind.is_driven_elsewhere() {
+            if kind.workers.is_none() {
                 continue;
             }
             // Threads that stand by stay in their hooks until then.
@@ -272,7 +271,7 @@ fn a_thread_that_is_in_its_hook_is_no_rescue_and_the_hook_is_told_of() {
             wait_for("the hook is told of", || {
                 has("the on_thread_start hook has kept a thread that begins")
             });
-            let (stuck, is_over) = stick(&runtime, 1);
+            let stuck = Stuck::new(&runtime, 1);
             wait_for("it is not rescued", || {
                 has("not rescued: the thread that is to stand in is in the on_thread_start hook")
             });
@@ -280,10 +279,7 @@ fn a_thread_that_is_in_its_hook_is_no_rescue_and_the_hook_is_told_of() {
             is_open.store(true, Ordering::Relaxed);
             // It is now, late.
             wait_for("it is rescued", || runtime.metrics().num_rescues() > 0);
-            is_over.store(true, Ordering::Relaxed);
-            for stuck in stuck {
-                runtime.block_on(stuck).expect("it does not panic");
-            }
+            drop(stuck);
             // Those that stand by have been through it, so a long hook delays
             // no rescue.
             assert_one_is_rescued_from(kind, &runtime);
