@@ -113,14 +113,15 @@ impl Ticker {
 
     /// The longest time without a tick while `f` runs, and how long that took.
     pub(crate) fn worst_during(&self, f: impl FnOnce()) -> (Duration, Duration) {
-        *self.0.worst.lock().expect("nobody panics") = Duration::ZERO;
         let begin = Instant::now();
-        f();
-        let worst = *self.0.worst.lock().expect("nobody panics");
-        let last = self.0.last.lock().expect("nobody panics").unwrap_or(begin);
         // What came before does not count.
-        let worst = worst.max(last.max(begin).elapsed());
-        (worst.min(begin.elapsed()), begin.elapsed())
+        *self.0.last.lock().expect("nobody panics") = Some(begin);
+        *self.0.worst.lock().expect("nobody panics") = Duration::ZERO;
+        f();
+        let taken = begin.elapsed();
+        self.tick();
+        let worst = *self.0.worst.lock().expect("nobody panics");
+        (worst, taken)
     }
 
     pub(crate) fn stop(&self) {
