@@ -112,14 +112,7 @@ impl Engine {
             if is_due {
                 reporter::walk();
             }
-            self.kept = match Switches::so_far().since(before) {
-                // It waited, and not for a CPU.
-                Switches {
-                    waits: 1..,
-                    preemptions: 0,
-                } => self.last_round.elapsed(),
-                _ => Duration::ZERO,
-            };
+            self.kept = kept(before, self.last_round.elapsed());
             let until = match due {
                 Due::Never => None,
                 Due::At(at) => Some(at),
@@ -197,6 +190,18 @@ impl Engine {
     }
 }
 
+/// How much of the time since `before` counts as waited: all of it, unless it
+/// was for a CPU.
+fn kept(before: Switches, passed: Duration) -> Duration {
+    match Switches::so_far().since(before) {
+        Switches {
+            waits: 1..,
+            preemptions: 0,
+        } => passed,
+        _ => Duration::ZERO,
+    }
+}
+
 /// Does once what must not be done for the first time on the way to a rescue:
 /// code and stack come into memory, the thread's own variables are made.
 fn warm_up() {
@@ -215,4 +220,100 @@ fn is_anything_running() -> bool {
     entries
         .iter()
         .any(|entry| entry.post.look().running() != Running::NOTHING)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::time::{Duration, Instant};
+
+    use super::super::entry;
+    use super::super::eye::Eye;
+    use super::super::host::{Counters, Host, Settings};
+    use super::super::reporter;
+    use super::{Round, kept};
+    use crate::context;
+    use crate::post::{Hook, Running};
+    use crate::report::{Culprit, Report, on_report};
+    use crate::thread_state::Switches;
+
+    const ROLE: &str = "the thread of a test of the guard";
+    const HELD_UP: Duration = Duration::from_secs(3);
+
+    #[derive(Default)]
+    struct Runtime(Counters);
+
+    impl Host for Runtime {
+        fn role(&self) -> String {
+            ROLE.into()
+        }
+
+        fn runtime_name(&self) -> Option<Arc<str>> {
+            None
+        }
+
+        fn counters(&self) -> &Counters {
+            &self.0
+        }
+    }
+
+    fn round(kept: Option<Duration>) -> Round {
+        Round {
+            step: Duration::from_millis(2),
+            has_rescued: false,
+            is_uneasy: false,
+            kept,
+            period: Duration::from_millis(2),
+            haste: 0,
+        }
+    }
+
+    #[test]
+    fn what_was_over_when_the_guard_came_back_is_reported() {
+        let (give, take) = mpsc::channel();
+        let _subscription = on_report(move |report| {
+            if let Report::GuardHeldUp(held_up) = report
+                && held_up.role == ROLE
+            {
+                let _ = give.send(held_up.clone());
+            }
+        });
+        reporter::start();
+        let settings = Settings {
+            budget: Duration::from_secs(3_600),
+            signal: libc::SIGURG,
+        };
+        let watching = entry::watch_thread(settings, Box::<Runtime>::default());
+        let all = entry::all().into_iter();
+        let mut own = all.filter(|entry| Arc::ptr_eq(&entry.post, watching.post()));
+        let entry = own.next().expect("it is watched");
+        let mut eye = Eye::default();
+        // One that ends while the guard looks in time, and one that does not.
+        for (hook, kept) in [(Hook::Stop, None), (Hook::Start, Some(HELD_UP))] {
+            let running = context::enter_code(Running::hook(hook));
+            assert!(eye.look(&entry, &mut round(None)));
+            drop(running);
+            assert!(!eye.look(&entry, &mut round(kept)));
+        }
+        let held_up = take.recv_timeout(Duration::from_secs(20));
+        let held_up = held_up.expect("it is reported");
+        assert_eq!(held_up.culprit, Culprit::Hook("on_thread_start"));
+        assert!(held_up.lasted_max >= HELD_UP);
+        let text = held_up.to_string();
+        assert!(text.contains("held up for 3000 ms"), "{text}");
+    }
+
+    #[test]
+    fn the_guard_is_kept_by_a_wait_and_not_by_work() {
+        let (before, begin) = (Switches::so_far(), Instant::now());
+        while begin.elapsed() < Duration::from_millis(5) {}
+        assert_eq!(kept(before, begin.elapsed()), Duration::ZERO);
+        // A machine that is busy may want the CPU meanwhile.
+        let is_kept = (0..100).any(|_| {
+            let (before, begin) = (Switches::so_far(), Instant::now());
+            std::thread::sleep(Duration::from_millis(1));
+            kept(before, begin.elapsed()) >= Duration::from_millis(1)
+        });
+        assert!(is_kept);
+    }
 }

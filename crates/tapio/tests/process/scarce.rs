@@ -248,32 +248,36 @@ fn a_thread_that_is_in_its_hook_is_no_rescue_and_the_hook_is_told_of() {
             if kind.workers.is_none() {
                 continue;
             }
-            // Threads that stand by stay in their hooks until then.
+            // One begins; the other worker, and those that are to stand by, stay
+            // in their hooks until then.
             let is_open = Arc::new(AtomicBool::new(false));
             let opened = Arc::clone(&is_open);
-            let started = std::sync::atomic::AtomicUsize::new(0);
-            let workers = kind.workers.unwrap_or(0);
+            let has_begun = AtomicBool::new(false);
             let runtime = kind
                 .builder()
                 .on_thread_start(move || {
-                    if started.fetch_add(1, Ordering::Relaxed) >= workers {
-                        while !opened.load(Ordering::Relaxed) {
+                    if has_begun.swap(true, Ordering::Relaxed) {
+                        let begin = Instant::now();
+                        while !opened.load(Ordering::Relaxed) && begin.elapsed() < 3 * LIMIT {
                             thread::sleep(Duration::from_millis(60));
                         }
                     }
                 })
                 .build()
                 .expect("a runtime");
-            let has = |word: &str| {
+            let has = |words: &[&str]| {
                 let told = told.lock().expect("nobody panics");
-                told.iter().any(|text| text.contains(word))
+                let mut told = told.iter();
+                told.any(|text| words.iter().all(|word| text.contains(word)))
             };
-            wait_for("the hook is told of", || {
-                has("the on_thread_start hook has kept a thread that begins")
+            wait_for("the hook is told of, with its place", || {
+                let what = "the on_thread_start hook has kept a thread that begins";
+                has(&[what, "scarce.rs:"])
             });
             let stuck = Stuck::new(&runtime, 1);
             wait_for("it is not rescued", || {
-                has("not rescued: the thread that is to stand in is in the on_thread_start hook")
+                let why = "the thread that is to stand in is in the on_thread_start hook";
+                has(&["not rescued", why])
             });
             assert_eq!(runtime.metrics().num_rescues(), 0, "{kind}");
             is_open.store(true, Ordering::Relaxed);
