@@ -121,15 +121,15 @@ impl Bell {
     }
 }
 
-/// The guard sleeps until `until` or a call. `last_look` is made once callers
+/// The guard sleeps until a call, at most for `limit`. `last_look` is made once callers
 /// can see that it sleeps; it keeps the guard awake by answering true.
-pub(crate) fn sleep(until: Option<Instant>, last_look: impl FnOnce() -> bool) {
+pub(crate) fn sleep(limit: Option<Duration>, last_look: impl FnOnce() -> bool) {
     BELL.is_asleep.store(true, Ordering::Relaxed);
     // Pairs with the fence in `call`.
     fence(Ordering::SeqCst);
     // Relaxed: ordered by the fences.
     if !BELL.was_called.swap(false, Ordering::Relaxed) && !last_look() {
-        BELL.wait(until.map(|until| until.saturating_duration_since(Instant::now())));
+        BELL.wait(limit);
     }
     BELL.is_asleep.store(false, Ordering::Relaxed);
     *BELL.has_rung() = false;

@@ -145,8 +145,8 @@ impl Switches {
         // SAFETY: the kernel writes to a local that nobody else knows of.
         match unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) } {
             0 => Switches {
-                waits: usage.ru_nvcsw.into(),
-                preemptions: usage.ru_nivcsw.into(),
+                waits: usage.ru_nvcsw,
+                preemptions: usage.ru_nivcsw,
             },
             _ => Switches::default(),
         }

@@ -18,6 +18,7 @@ use super::advice;
 use super::entry::{self, Entry};
 use super::jitter::Jitter;
 use super::reporter;
+use crate::capture::Target;
 use crate::post::Running;
 use crate::rounds::Due;
 use crate::thread_state::Switches;
@@ -121,7 +122,8 @@ impl Engine {
             self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
             if self.quiet > QUIET_MAX && until.is_none_or(|until| until > self.last_round) {
                 let seats = advice::seats(&entry::lock());
-                rounds::sleep(until, || {
+                let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
+                rounds::sleep(limit, || {
                     stop.load(Ordering::Relaxed) || is_anything_running()
                 });
                 self.quiet = 0;
@@ -208,7 +210,7 @@ fn warm_up() {
     /// As deep as anything here goes.
     const STACK_BYTES: usize = 32 << 10;
     std::hint::black_box([1_u8; STACK_BYTES]);
-    let own = rustix::thread::gettid().as_raw_nonzero().get();
+    let own = Target::this_thread().tid();
     let _ = (thread_state::state_of(own), thread_state::cpu_time(own));
     let _ = (context::current_task(), std::thread::panicking());
     rounds::doze(Duration::ZERO);
@@ -232,6 +234,7 @@ mod tests {
     use super::super::host::{Counters, Host, Settings};
     use super::super::reporter;
     use super::{Round, kept};
+    use crate::capture::DEFAULT_SIGNAL;
     use crate::context;
     use crate::post::{Hook, Running};
     use crate::report::{Culprit, Report, on_report};
@@ -281,7 +284,7 @@ mod tests {
         reporter::start();
         let settings = Settings {
             budget: Duration::from_secs(3_600),
-            signal: libc::SIGURG,
+            signal: DEFAULT_SIGNAL,
         };
         let watching = entry::watch_thread(settings, Box::<Runtime>::default());
         let all = entry::all().into_iter();

@@ -11,7 +11,6 @@ use super::{Handle, Runtime, UnhandledPanic};
 use crate::blocking::{self, Pool};
 use crate::capture;
 use crate::guard::{self, Lease, Settings};
-use crate::post::Hook;
 use crate::report::Report;
 use crate::scheduler::{self, Config, Flavor, Hooks, Shared};
 
@@ -426,14 +425,18 @@ impl Builder {
                 let handle = handle.map(|shared| Handle { shared });
                 let _entered = handle.as_ref().map(Handle::enter);
                 let _beside = handle.as_ref().map(|handle| handle.shared.compat.enter());
-                let call = |which, hook: &Option<Callback>| match (hook, &handle) {
-                    (Some(hook), Some(handle)) => handle.shared.call_hook(which, &**hook),
-                    (Some(hook), None) => hook(),
+                let shared = handle.as_ref().map(|handle| &handle.shared);
+                match (&start, shared) {
+                    (Some(start), Some(shared)) => shared.call_start_hook(&**start),
+                    (Some(start), None) => start(),
                     (None, _) => {}
-                };
-                call(Hook::Start, &start);
+                }
                 body();
-                call(Hook::Stop, &stop);
+                match (&stop, shared) {
+                    (Some(stop), Some(shared)) => shared.call_stop_hook(&**stop),
+                    (Some(stop), None) => stop(),
+                    (None, _) => {}
+                }
             }),
         }
     }

@@ -70,13 +70,17 @@ struct WatchedHook {
 }
 
 impl Shared {
-    /// Calls a hook on this thread, which begins or ends, under the guard's
-    /// eyes.
-    pub(crate) fn call_hook(self: &Arc<Self>, which: Hook, hook: &dyn Fn()) {
-        let role = match which {
-            Hook::Stop => "a thread that ends",
-            _ => "a thread that begins",
-        };
+    /// Calls the hook of this thread's start under the guard's eyes.
+    pub(crate) fn call_start_hook(self: &Arc<Self>, hook: &dyn Fn()) {
+        self.call_hook(Hook::Start, "a thread that begins", hook);
+    }
+
+    /// Calls the hook of this thread's end under the guard's eyes.
+    pub(crate) fn call_stop_hook(self: &Arc<Self>, hook: &dyn Fn()) {
+        self.call_hook(Hook::Stop, "a thread that ends", hook);
+    }
+
+    fn call_hook(self: &Arc<Self>, which: Hook, role: &'static str, hook: &dyn Fn()) {
         let host = WatchedHook {
             shared: Arc::clone(self),
             role,

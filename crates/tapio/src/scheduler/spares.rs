@@ -78,7 +78,7 @@ impl Shared {
                 is_news.then(|| self.substitutes_hit())
             }
             NoSubstitute::NoThread(error) => {
-                let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
+                let errno = error.raw_os_error().unwrap_or_default();
                 let is_news = self.vacant.meet(Trouble::NoThread(errno));
                 let consequence = format!(
                     "the system gives no more ({error}); what waits behind a stuck worker waits \

@@ -53,7 +53,6 @@ fn assert_others_go_on(hold: impl Fn() + Clone + Send + 'static) {
             assert!(stalls.swap(0, Ordering::Relaxed) > 0, "{kind}");
             all.push((worst, held));
         }
-        println!("{kind}: gaps and stalls {all:?}");
     }
 }
 
@@ -135,10 +134,8 @@ fn the_loader() {
         .args(["-shared", "-fPIC", "-o"])
         .arg(&library)
         .arg(&source);
-    if !compiler.status().is_ok_and(|status| status.success()) {
-        println!("skipped: there is no C compiler `cc`");
-        return;
-    }
+    let status = compiler.status().expect("Rust links with it");
+    assert!(status.success(), "{status}");
     in_child("held::the_loader", || {
         let path = CString::new(library.to_str().expect("text")).expect("no zeroes");
         assert_others_go_on(move || {
