@@ -22,7 +22,7 @@ use crate::capture::Target;
 use crate::post::Running;
 use crate::rounds::Due;
 use crate::thread_state::Switches;
-use crate::{context, rounds, slice, thread_state};
+use crate::{context, rounds, slice, thread_state, threads};
 
 /// Looks for each budget, once something goes on from one look to the next.
 const LOOKS_PER_BUDGET: u32 = 5;
@@ -207,9 +207,7 @@ fn kept(before: Switches, passed: Duration) -> Duration {
 /// Does once what must not be done for the first time on the way to a rescue:
 /// code and stack come into memory, the thread's own variables are made.
 fn warm_up() {
-    /// As deep as anything here goes.
-    const STACK_BYTES: usize = 32 << 10;
-    std::hint::black_box([1_u8; STACK_BYTES]);
+    threads::warm_stack();
     let own = Target::this_thread().tid();
     let _ = (thread_state::state_of(own), thread_state::cpu_time(own));
     let _ = (context::current_task(), std::thread::panicking());

@@ -20,7 +20,7 @@ use crate::cell::{Notified, is_task_waker};
 use crate::context::{self, Entered};
 use crate::coop;
 use crate::post::{Hook, Running};
-use crate::rounds;
+use crate::{rounds, threads};
 
 /// Tasks run in a row from the LIFO slot before the queue gets its turn, so
 /// that two tasks which wake each other do not starve the rest.
@@ -131,6 +131,7 @@ impl Worker {
     /// seat: what is stuck may hold the allocator's or the loader's lock, which
     /// a thread's own variables take when they are made.
     fn warm_up(&self) {
+        threads::warm_stack();
         if let Steal::Success(task) = self.core.slot.stealer.steal() {
             self.core.queue.push(task);
         }
