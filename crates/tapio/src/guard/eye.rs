@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::engine::Round;
 use super::entry::Entry;
@@ -39,6 +39,8 @@ pub(super) struct Eye {
 #[derive(Debug)]
 struct Poll {
     seen: Seen,
+    /// When it was first seen: how long it really was is said when it is over.
+    since: Instant,
     /// How long it has gone on, as far as the guard was awake to see it: a
     /// process that is stopped as a whole does not age.
     lasted: Duration,
@@ -87,7 +89,7 @@ impl Eye {
                 starter::call();
             }
             if let Some(number) = poll.told {
-                reporter::ended(number, poll.lasted);
+                reporter::ended(number, poll.since.elapsed().max(poll.lasted));
             }
         }
     }
@@ -97,6 +99,7 @@ impl Poll {
     fn new(seen: Seen, unseen: Duration, entry: &Entry) -> Poll {
         Poll {
             seen,
+            since: Instant::now(),
             lasted: Duration::ZERO,
             unseen,
             cpu_then: cpu_time(entry.target.tid()),

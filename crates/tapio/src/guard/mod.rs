@@ -88,8 +88,8 @@ pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
     Advice, CallbackPanic, Culprit, Deadlock, DeadlockParty, Futurelock, GroupFailuresLost,
     GuardHeldUp, LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait,
-    Report, Rescue, ShutdownWaits, SiteAdvice, Stall, StallCause, StallEnded, Subscription,
-    TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict, lock_budget,
+    Report, Rescue, ShutdownWaits, SiteAdvice, SiteKind, Stall, StallCause, StallEnded,
+    Subscription, TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict, lock_budget,
     note_panic_places, on_report, resume_observed, set_lock_budget,
 };
 

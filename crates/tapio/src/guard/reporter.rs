@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use crate::capture::RawStack;
 use crate::report::{
     Culprit, GuardHeldUp, LimitHit, Report, Rescue, Stall, StallCause, StallEnded,
 };
-use crate::{rounds, threads};
+use crate::{rounds, stack, threads};
 
 /// The same stack is reported once in so long; what came meanwhile is counted
 /// and said in one line.
@@ -28,6 +29,10 @@ const GROUPS_MAX: usize = 256;
 const QUEUE_MAX: usize = 1024;
 /// Between two looks at what was only counted, while something was.
 const PERIOD: Duration = Duration::from_secs(2);
+/// After so long without a stack, what was read for the last ones is let go.
+/// To read it again takes some ten milliseconds of a thread that nobody waits
+/// for.
+const REMEMBER: Duration = Duration::from_secs(5);
 /// How long the end of the last runtime waits for its last words.
 const FINISH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -35,6 +40,10 @@ static REPORTER: Reporter = Reporter {
     state: Mutex::new(State::new()),
     changed: Condvar::new(),
 };
+
+/// The number of the next stall that is reported in full. Relaxed: it only
+/// tells them apart.
+static NEXT_STALL: AtomicU64 = AtomicU64::new(1);
 
 /// The standard library's locks: `engine` says why.
 struct Reporter {
@@ -181,7 +190,7 @@ impl State {
     const fn new() -> State {
         State {
             queue: VecDeque::new(),
-            next_number: 0,
+            next_number: 1,
             is_walking: false,
             thread: None,
             is_running: false,
@@ -228,16 +237,22 @@ impl Reporter {
 /// The life of the thread.
 fn run() {
     let mut groups = Groups::default();
+    // Since when there is no stall, while something is read for the last ones.
+    let mut quiet_since = None;
     let mut state = REPORTER.lock();
     loop {
         while let Some(job) = state.queue.pop_front() {
             state.is_walking &= !matches!(job, Job::Walk);
+            let is_stall = matches!(job, Job::Found(..));
             if state.queue.is_empty() {
                 // Begins at the start of its room again, which is in memory.
                 state.queue.clear();
             }
             drop(state);
             groups.take(job);
+            if is_stall {
+                quiet_since = Some(Instant::now());
+            }
             state = REPORTER.lock();
         }
         groups.unsaid += std::mem::take(&mut state.dropped);
@@ -250,14 +265,20 @@ fn run() {
             }
             continue;
         }
-        let limit = (!groups.is_settled()).then_some(PERIOD);
+        let limit = (!groups.is_settled() || quiet_since.is_some()).then_some(PERIOD);
         state = REPORTER.wait(state, limit);
         drop(state);
         groups.settle(false);
+        if quiet_since.is_some_and(|since: Instant| since.elapsed() >= REMEMBER) {
+            stack::forget();
+            quiet_since = None;
+        }
         state = REPORTER.lock();
     }
     state.is_running = false;
     REPORTER.changed.notify_all();
+    drop(state);
+    stack::forget();
 }
 
 /// What stalls have in common that are reported as one: their runtime and
@@ -278,6 +299,8 @@ struct Groups {
 }
 
 struct Group {
+    /// Of the stall that was reported in full.
+    number: u64,
     since: Instant,
     /// What was not said since.
     repeats: u64,
@@ -318,7 +341,7 @@ impl Groups {
 
     fn found(&mut self, number: u64, found: Found) {
         let runtime = found.runtime_number;
-        let stall = found.into_stall();
+        let mut stall = found.into_stall();
         let key = (runtime, stall.key());
         let is_full = self.by_key.len() >= GROUPS_MAX;
         if let Some(group) = self.by_key.get_mut(&key) {
@@ -332,8 +355,10 @@ impl Groups {
             self.unsaid += 1;
             return;
         }
+        stall.number = NEXT_STALL.fetch_add(1, Ordering::Relaxed);
         Report::Stall(stall.clone()).deliver();
         let group = Group {
+            number: stall.number,
             since: Instant::now(),
             repeats: 0,
             longest: stall.lasted,
@@ -374,7 +399,10 @@ impl Groups {
                 continue;
             };
             if group.repeats > 0 {
+                let is_of_it = |open: &Open| open.key == key && open.stall.is_none();
                 let mut stall = group.last;
+                stall.number = group.number;
+                stall.is_open = self.open.values().any(is_of_it);
                 stall.lasted = group.longest;
                 stall.repeats = group.repeats;
                 Report::Stall(stall).deliver();
@@ -384,7 +412,7 @@ impl Groups {
         if self.unsaid > 0 && (all || is_due) {
             self.counted_at = Some(Instant::now());
             let unsaid = std::mem::take(&mut self.unsaid);
-            let consequence = format!("{unsaid} more stalls were counted and not reported");
+            let consequence = format!("more stalls, counted and not reported: {unsaid}");
             Report::Limit(LimitHit::new("stall_reports", GROUPS_MAX, consequence)).deliver();
         }
     }
@@ -403,7 +431,7 @@ impl Found {
         };
         Stall {
             culprit: self.culprit,
-            cause: self.cause.named_by(stack.as_ref()),
+            cause: self.cause.fitting(stack.as_ref()),
             lasted: self.lasted,
             role: self.role,
             thread: self.thread,
@@ -413,6 +441,8 @@ impl Found {
             stack,
             no_stack,
             repeats: 0,
+            is_open: false,
+            number: 0,
         }
     }
 }

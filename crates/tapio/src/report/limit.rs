@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 
+use super::words::Many;
+
 /// A limit was reached, and what comes now waits or is refused.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -63,8 +65,8 @@ impl fmt::Display for LimitHit {
             self.name, self.max, self.consequence
         )?;
         for (at, count) in &self.sites {
-            let plural = if *count == 1 { "" } else { "s" };
-            write!(f, "\n  held by {count} task{plural} spawned at {at}")?;
+            let tasks = Many(*count as u64, "task");
+            write!(f, "\n  held by {tasks} spawned at {at}")?;
         }
         match self.help {
             Some(help) => write!(f, "\n  help: {help}"),

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::shared::{Config, Shared};
+use super::shared::{Config, Flavor, Shared};
 use super::vacant::Trouble;
 use super::worker::{Core, worker_thread};
 use crate::report::{LimitHit, by_site};
@@ -55,7 +55,7 @@ impl Shared {
     /// Has as many workers stand by as should. What it says is news.
     pub(crate) fn replenish(self: &Arc<Self>) -> Option<LimitHit> {
         for _ in 0..self.vacant.missing() {
-            if self.is_stopping() {
+            if self.is_past_rescue() {
                 return None;
             }
             match self.start_worker() {
@@ -68,6 +68,13 @@ impl Shared {
             }
         }
         None
+    }
+
+    /// Whether nobody needs to stand by any more. While a runtime stops they do:
+    /// each seat is ended by a worker, and the one there may be stuck.
+    pub(super) fn is_past_rescue(&self) -> bool {
+        let is_ended_elsewhere = self.flavor() == Flavor::CurrentThread;
+        self.is_stopping() && (is_ended_elsewhere || self.stopped.has_opened())
     }
 
     /// Notes why nobody stands by; what is to be said of it, if that is news.

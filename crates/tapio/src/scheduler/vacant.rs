@@ -94,7 +94,7 @@ impl Vacant {
     }
 
     /// Waits for a seat; `None` when none came free in time, or the runtime
-    /// stops. `is_new` when the thread was [`start`](Vacant::start)ed for this.
+    /// has stopped. `is_new` when the thread was [`start`](Vacant::start)ed for this.
     pub(super) fn wait_for_seat(&self, shared: &Shared, is_new: bool) -> Option<Offer> {
         let limit = Instant::now() + KEEP_ALIVE;
         let mut state = self.lock();
@@ -107,7 +107,7 @@ impl Vacant {
             if let Some(offer) = state.seats.pop_front() {
                 break Some(offer);
             }
-            if shared.is_stopping() {
+            if shared.is_past_rescue() {
                 break None;
             }
             if state.spares <= self.standing {

@@ -264,6 +264,8 @@ impl Worker {
     fn stop(&self, seat: u32) {
         self.stop_searching();
         self.shared.stopped.meet();
+        // Nobody runs a task any more that could be stuck.
+        self.shared.vacant.wake_all();
         self.shared.close_tasks(seat);
         // Nobody's tasks run or drop any more when the drivers go.
         self.shared.stopped.meet();
@@ -286,7 +288,7 @@ impl Worker {
     /// Collects what became ready at the seat, unless it was lost.
     fn collect(&self, seat: u32, limit: Limit, wakes: &mut Wakes) {
         let place = self.shared.seat(seat);
-        if !place.park(self.core.slot.ticket(), limit, wakes) {
+        if !place.park(&self.core.slot, limit, wakes) {
             self.core.slot.set_ticket(Ticket::NONE);
         }
     }
