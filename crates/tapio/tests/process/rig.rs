@@ -65,18 +65,24 @@ pub(crate) fn build_rescuing(kind: Kind) -> Runtime {
     built.unwrap_or_else(|error| panic!("{kind}: {error}"))
 }
 
+/// Waits for a state, for so long that only a failure takes longer.
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Waits until no thread comes any more.
 pub(crate) fn settle() {
-    let limit = Instant::now() + Duration::from_secs(20);
     let mut before = 0;
-    while {
+    wait_for("threads come and come", || {
         std::thread::sleep(Duration::from_millis(50));
         let list = std::fs::read_dir("/proc/self/task").expect("/proc is mounted");
         let now = list.count();
-        std::mem::replace(&mut before, now) != now
-    } {
-        assert!(Instant::now() < limit, "threads come and come");
-    }
+        std::mem::replace(&mut before, now) == now
+    });
 }
 
 /// Ticks every millisecond on a runtime, and knows the longest time without.

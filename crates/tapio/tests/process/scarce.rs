@@ -14,19 +14,12 @@ use tapio::task::JoinHandle;
 
 use crate::child::in_child;
 use crate::limits::{give_up_root, limit};
-use crate::rig::{Kind, Ticker, build_rescuing, settle};
+use crate::rig::{Kind, Ticker, build_rescuing, settle, wait_for};
 
 /// How long others may wait.
 const GAP_MAX: Duration = Duration::from_millis(200);
-const LIMIT: Duration = Duration::from_secs(20);
-
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < LIMIT, "{what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
+/// How long a hook lasts at the most, should its test fail.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Others go on while one task is stuck, though nothing more is to be had.
 fn assert_one_is_rescued_from(kind: Kind, runtime: &Runtime) {
@@ -258,7 +251,7 @@ fn a_thread_that_is_in_its_hook_is_no_rescue_and_the_hook_is_told_of() {
                 .on_thread_start(move || {
                     if has_begun.swap(true, Ordering::Relaxed) {
                         let begin = Instant::now();
-                        while !opened.load(Ordering::Relaxed) && begin.elapsed() < 3 * LIMIT {
+                        while !opened.load(Ordering::Relaxed) && begin.elapsed() < LIMIT {
                             thread::sleep(Duration::from_millis(60));
                         }
                     }
