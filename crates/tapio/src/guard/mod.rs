@@ -70,8 +70,9 @@
 //!
 // Reading order: `host` is what a watched thread's runtime offers; `entry`
 // lists watched threads; `eye` judges one of them; `engine` is the thread
-// that looks, at moments that `jitter` spreads; `reporter` is the thread that
-// finds words; `advice` adds up what was seen by spawn site.
+// that looks, at moments that `jitter` spreads; `starter` is the thread that
+// starts others; `reporter` is the thread that finds words; `lease` starts and
+// ends all three; `advice` adds up what was seen by spawn site.
 
 mod advice;
 mod engine;
@@ -79,14 +80,16 @@ mod entry;
 mod eye;
 mod host;
 mod jitter;
+mod lease;
 mod reporter;
+mod starter;
 
 pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
     Advice, CallbackPanic, Culprit, Deadlock, DeadlockParty, Futurelock, GroupFailuresLost,
-    LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait, Report,
-    Rescue, ShutdownWaits, SiteAdvice, SiteKind, Stall, StallCause, StallEnded, Subscription,
-    TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict, lock_budget,
+    GuardHeldUp, LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait,
+    Report, Rescue, ShutdownWaits, SiteAdvice, SiteKind, Stall, StallCause, StallEnded,
+    Subscription, TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict, lock_budget,
     note_panic_places, on_report, resume_observed, set_lock_budget,
 };
 
@@ -94,6 +97,7 @@ pub use crate::stack::{Frame, Origin, Stack};
 pub use crate::thread_state::Syscall;
 
 pub(crate) use self::advice::ask_for_advice;
-pub(crate) use self::engine::Lease;
 pub(crate) use self::entry::{Watching, watch_thread};
 pub(crate) use self::host::{Counters, Host, Relief, Settings};
+pub(crate) use self::lease::Lease;
+pub(crate) use self::starter::call as call_starter;

@@ -35,7 +35,10 @@ use crate::report::{LockUser, Report};
 use crate::rounds;
 
 static GRAPH: PerProcess<Mutex<Graph>> = PerProcess::new(|_| {
-    rounds::join(look::look);
+    rounds::join(rounds::Stop {
+        due: look::due,
+        look: look::look,
+    });
     Mutex::default()
 });
 
