@@ -2,13 +2,15 @@
 //! call, and how much of a CPU it has had.
 //!
 //! What a thread does is read from `/proc/self/task/<tid>/`. Where that is not
-//! mounted, or a file in it is kept from us (`syscall` is, in some containers
-//! and in a process that has given up root), the answer is that it is not known.
+//! mounted, no descriptor is free to open it with, or a file in it is kept from
+//! us (`syscall` is, in some containers and in a process that has given up
+//! root), the answer is that it is not known. How much time a thread has had on
+//! CPUs is known without any of that.
 
 #![expect(unsafe_code, reason = "a system call without a safe wrapper")]
 
 use std::time::Duration;
-use std::{fmt, fs};
+use std::{fmt, fs, io};
 
 use syscalls::Sysno;
 
@@ -23,16 +25,32 @@ pub struct Syscall {
 }
 
 /// What a thread does.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum ThreadState {
     /// It has a CPU, or could use one.
     Running,
-    /// It waits in the kernel.
-    Blocked { syscall: Option<Syscall> },
+    /// It waits in the kernel: in which call, unless that is kept from us.
+    Blocked(io::Result<Wait>),
     /// It was stopped by a signal or a debugger.
     Stopped,
-    /// It has ended, or nobody says what it does.
+    /// It has ended.
     Gone,
+    /// It is there, and what it does is kept from us.
+    Unknown(io::Error),
+}
+
+/// Where a thread waits. Two that are equal are of one wait, or of one that
+/// was begun again at the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// `None` for a thread that waits without having called, in a page fault
+    /// say.
+    pub(crate) syscall: Option<Syscall>,
+    /// What the call was given.
+    pub(crate) arguments: [u64; 6],
+    /// The stack pointer and the program counter in user space.
+    pub(crate) sp: u64,
+    pub(crate) pc: u64,
 }
 
 impl Syscall {
@@ -77,6 +95,28 @@ impl Syscall {
         matches!(self.name(), Some("nanosleep" | "clock_nanosleep"))
     }
 
+    /// Whether it changes what memory there is, and so may keep others from
+    /// reading it for as long as it takes.
+    pub(crate) fn changes_memory(&self) -> bool {
+        const CALLS: [&str; 14] = [
+            "brk",
+            "execve",
+            "madvise",
+            "mbind",
+            "mlock",
+            "mlock2",
+            "mlockall",
+            "mmap",
+            "mprotect",
+            "mremap",
+            "munlock",
+            "munmap",
+            "pkey_mprotect",
+            "shmat",
+        ];
+        self.name().is_some_and(|name| CALLS.contains(&name))
+    }
+
     pub(crate) fn is_lock(&self) -> bool {
         let futexes = ["futex", "futex_wait", "futex_waitv"];
         self.name().is_some_and(|name| futexes.contains(&name))
@@ -94,14 +134,27 @@ impl fmt::Display for Syscall {
 
 /// What a thread of this process does at this moment.
 pub(crate) fn state_of(tid: i32) -> ThreadState {
-    match read(tid, "stat").as_deref().and_then(parse_state) {
-        Some('R') => ThreadState::Running,
-        Some('S' | 'D' | 'I' | 'K' | 'W' | 'P') => ThreadState::Blocked {
-            syscall: read(tid, "syscall").as_deref().and_then(parse_syscall),
+    let state = match read(tid, "stat") {
+        Ok(stat) => parse_state(&stat),
+        Err(error) if cpu_time(tid).is_some() => return ThreadState::Unknown(error),
+        Err(_) => return ThreadState::Gone,
+    };
+    match state {
+        Some('S' | 'D' | 'I' | 'K' | 'W' | 'P') => match wait_of(tid) {
+            Ok(Some(wait)) => ThreadState::Blocked(Ok(wait)),
+            // It has gone on meanwhile.
+            Ok(None) => ThreadState::Running,
+            Err(error) => ThreadState::Blocked(Err(error)),
         },
+        Some('R') => ThreadState::Running,
         Some('T' | 't') => ThreadState::Stopped,
         _ => ThreadState::Gone,
     }
+}
+
+/// Where a thread of this process waits; `None` when it does not.
+pub(crate) fn wait_of(tid: i32) -> io::Result<Option<Wait>> {
+    Ok(parse_wait(&read(tid, "syscall")?))
 }
 
 /// How much time a thread of this process has had on CPUs, to the nanosecond;
@@ -126,14 +179,15 @@ pub(crate) fn cpu_time(tid: i32) -> Option<Duration> {
 
 /// Whether a thread of this process blocks a signal, as far as is known.
 pub(crate) fn is_blocked(tid: i32, signal: i32) -> bool {
-    let mask = read(tid, "status").as_deref().and_then(parse_blocked);
+    let status = read(tid, "status").ok();
+    let mask = status.as_deref().and_then(parse_blocked);
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// A thread's name may be anything, so this need not be text throughout.
-fn read(tid: i32, file: &str) -> Option<String> {
-    let bytes = fs::read(format!("/proc/self/task/{tid}/{file}")).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+fn read(tid: i32, file: &str) -> io::Result<String> {
+    let bytes = fs::read(format!("/proc/self/task/{tid}/{file}"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The letter after the name, which is in parentheses and may hold some.
@@ -142,11 +196,25 @@ fn parse_state(stat: &str) -> Option<char> {
     fields.trim_start().chars().next()
 }
 
-/// `running`, or the number and what the call was given; -1 for a thread that
-/// waits without having called, in a page fault say.
-fn parse_syscall(line: &str) -> Option<Syscall> {
-    let number = line.split_whitespace().next()?.parse().ok()?;
-    (number >= 0).then_some(Syscall { number })
+/// `running`; or the number, what the call was given, the stack pointer and the
+/// program counter; or -1 and the last two.
+fn parse_wait(line: &str) -> Option<Wait> {
+    let mut fields = line.split_whitespace();
+    let number: i64 = fields.next()?.parse().ok()?;
+    let mut hex = || u64::from_str_radix(fields.next()?.strip_prefix("0x")?, 16).ok();
+    let mut arguments = [0; 6];
+    let syscall = (number >= 0).then_some(Syscall { number });
+    if syscall.is_some() {
+        for argument in &mut arguments {
+            *argument = hex()?;
+        }
+    }
+    Some(Wait {
+        syscall,
+        arguments,
+        sp: hex()?,
+        pc: hex()?,
+    })
 }
 
 fn parse_blocked(status: &str) -> Option<u64> {
@@ -164,7 +232,7 @@ mod tests {
     use std::thread;
 
     use super::{
-        Syscall, ThreadState, cpu_time, is_blocked, parse_blocked, parse_state, parse_syscall,
+        Syscall, ThreadState, Wait, cpu_time, is_blocked, parse_blocked, parse_state, parse_wait,
         state_of,
     };
 
@@ -184,11 +252,23 @@ mod tests {
     }
 
     #[test]
-    fn a_call_has_a_number_and_a_thread_without_one_has_none() {
-        let call = parse_syscall("202 0x7f 0x80 0x0 0x0 0x0 0x0 0x7ffc 0x7f11");
-        assert_eq!(call, Some(Syscall { number: 202 }));
-        for none in ["running", "", "-1 0x7ffc 0x7f11"] {
-            assert_eq!(parse_syscall(none), None, "{none:?}");
+    fn a_wait_has_a_place_and_mostly_a_call() {
+        let wait = parse_wait("202 0x7f 0x80 0x0 0x1 0x2 0x3 0x7ffc 0x7f11\n");
+        let expected = Wait {
+            syscall: Some(Syscall { number: 202 }),
+            arguments: [0x7f, 0x80, 0, 1, 2, 3],
+            sp: 0x7ffc,
+            pc: 0x7f11,
+        };
+        assert_eq!(wait, Some(expected));
+        let in_a_fault = Wait {
+            syscall: None,
+            arguments: [0; 6],
+            ..expected
+        };
+        assert_eq!(parse_wait("-1 0x7ffc 0x7f11"), Some(in_a_fault));
+        for none in ["running\n", "", "202", "202 0x7f 0x80", "-1", "-1 1 2"] {
+            assert_eq!(parse_wait(none), None, "{none:?}");
         }
     }
 
@@ -223,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_thread_runs_waits_and_ends() {
-        assert_eq!(state_of(own_tid()), ThreadState::Running);
+        assert!(matches!(state_of(own_tid()), ThreadState::Running));
         let before = cpu_time(own_tid()).expect("the kernel counts");
         while cpu_time(own_tid()).expect("the kernel counts") == before {}
 
@@ -235,8 +315,9 @@ mod tests {
         });
         let tid = receiver.recv().expect("it begins");
         loop {
-            if let ThreadState::Blocked { syscall } = state_of(tid)
-                && syscall.is_some_and(|call| matches!(call.name(), Some("recvfrom" | "read")))
+            if let ThreadState::Blocked(Ok(wait)) = state_of(tid)
+                && let Some(call) = wait.syscall
+                && matches!(call.name(), Some("recvfrom" | "read"))
             {
                 break;
             }
@@ -244,7 +325,7 @@ mod tests {
         }
         drop(far);
         waiting.join().expect("it ends");
-        while state_of(tid) != ThreadState::Gone {
+        while !matches!(state_of(tid), ThreadState::Gone) {
             thread::yield_now();
         }
         assert_eq!(cpu_time(tid), None);

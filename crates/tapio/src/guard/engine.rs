@@ -92,13 +92,17 @@ impl Drop for Lease {
 /// One look at everything.
 #[derive(Debug)]
 pub(super) struct Round {
+    pub(super) now: Instant,
+    /// What has really passed since the last round.
+    pub(super) passed: Duration,
     /// How much time counts as passed since the last round: what really
     /// passed, unless the guard itself was kept from looking.
     pub(super) step: Duration,
     pub(super) has_rescued: bool,
     /// Something goes on since the last round, and may become a stall.
     pub(super) is_uneasy: bool,
-    period: Duration,
+    /// Between looks, while something goes on.
+    pub(super) period: Duration,
     haste: u32,
 }
 
@@ -167,8 +171,11 @@ impl Engine {
         let entries = entry::all();
         let now = Instant::now();
         self.choose_period(&entries);
+        let passed = now - self.last_round;
         let mut round = Round {
-            step: (now - self.last_round).min(self.until_next() * 2),
+            now,
+            passed,
+            step: passed.min(self.until_next() * 2),
             has_rescued: false,
             is_uneasy: false,
             period: self.period,
@@ -178,7 +185,7 @@ impl Engine {
         for entry in &entries {
             is_quiet &= !entry.eye.lock().look(entry, &mut round);
         }
-        advice::sample(&entries, now - self.last_round, self.until_next());
+        advice::sample(&entries, passed, self.until_next());
         self.choose_haste(now, round.has_rescued);
         self.is_uneasy = round.is_uneasy;
         self.last_round = now;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::thread::Thread;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -78,7 +79,7 @@ impl Drop for Watching {
         let removed = index.map(|index| entries.swap_remove(index));
         drop(entries);
         if let Some(entry) = removed {
-            entry.eye.lock().close(&entry);
+            entry.eye.lock().close(&entry, Instant::now());
         }
     }
 }

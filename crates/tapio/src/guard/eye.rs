@@ -1,26 +1,30 @@
 //! What the guard remembers of one thread, and how it judges what it sees.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::copying::Copying;
 use super::engine::Round;
 use super::entry::Entry;
 use super::host::Relief;
 use super::reporter::{self, Found};
-use crate::capture::{NoStack, capture};
+use super::sight::Sight;
+use super::span::Span;
+use crate::capture::{NoStack, RawStack};
 use crate::post::{Running, Seen};
 use crate::report::{Culprit, Rescue, StallCause};
-use crate::thread_state::{ThreadState, cpu_time, state_of};
+use crate::thread_state::{ThreadState, cpu_time};
 
-/// A thread that computes must have had a CPU for this part of what makes a
-/// stall; less, and it was starved of it by others.
-const CPU_PART: u32 = 4;
+/// A stall that goes on is looked at again when it has lasted for so long.
+const AGAIN: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+];
 
-/// How long the guard waits for a stuck thread to copy its stack. It takes
-/// some 50 µs; a thread that waits for a CPU takes longer, and is asked again
-/// in the next rounds.
-const CAPTURE_PATIENCE: Duration = Duration::from_millis(1);
-const CAPTURES_MAX: u32 = 20;
+/// So many looks before a stall is due to be reported, a thread that computes
+/// is asked for its stack, since it takes a moment to answer.
+const LOOKS_AHEAD: u32 = 2;
 
 /// What is remembered of a thread between two looks.
 #[derive(Debug, Default)]
@@ -38,16 +42,19 @@ struct Poll {
     lasted: Duration,
     /// By how much longer it may have gone on, before it was first seen.
     unseen: Duration,
+    /// How long it has gone on by the clock: what people are told.
+    span: Span,
     /// What the thread had used of a CPU when it was first seen.
     cpu_then: Option<Duration>,
-    /// What it was found to do first: relieving a thread may interrupt the
-    /// system call that it is in.
-    cause: Option<StallCause>,
+    sight: Sight,
+    copying: Copying,
     rescue: Option<Rescue>,
-    is_starved: bool,
-    captures: u32,
+    /// What it is to be reported for, once there is a stack; and its task.
+    due: Option<(StallCause, u64)>,
     /// The number of the report, once there is one.
     told: Option<u64>,
+    /// When it is to be looked at again after that, of `AGAIN`.
+    again: usize,
 }
 
 impl Eye {
@@ -57,46 +64,43 @@ impl Eye {
         match &mut self.poll {
             Some(poll) if poll.seen == seen => {
                 poll.lasted += round.step;
+                poll.span.goes_on(round.now);
                 poll.go_on(entry, round);
                 true
             }
             _ => {
-                self.close(entry);
+                self.close(entry, round.now);
                 if seen.running() == Running::NOTHING {
                     return false;
                 }
-                self.poll = Some(Poll::new(seen, round.step, entry));
+                self.poll = Some(Poll::new(seen, round, entry));
                 true
             }
         }
     }
 
-    /// What was going on has ended.
-    pub(super) fn close(&mut self, entry: &Entry) {
+    /// What was going on has ended, between the last look and `now`.
+    pub(super) fn close(&mut self, entry: &Entry, now: Instant) {
         if let Some(poll) = self.poll.take() {
-            if poll.is_relieved() {
-                // What it queued in its last moments.
-                entry.host.sweep();
-            }
-            if let Some(number) = poll.told {
-                reporter::ended(number, poll.lasted);
-            }
+            poll.close(entry, now);
         }
     }
 }
 
 impl Poll {
-    fn new(seen: Seen, unseen: Duration, entry: &Entry) -> Poll {
+    fn new(seen: Seen, round: &Round, entry: &Entry) -> Poll {
         Poll {
             seen,
             lasted: Duration::ZERO,
-            unseen,
+            unseen: round.step,
+            span: Span::new(round.now, round.passed),
             cpu_then: cpu_time(entry.target.tid()),
-            cause: None,
+            sight: Sight::default(),
+            copying: Copying::default(),
             rescue: None,
-            is_starved: false,
-            captures: 0,
+            due: None,
             told: None,
+            again: 0,
         }
     }
 
@@ -113,24 +117,31 @@ impl Poll {
         let budget = entry.settings.budget;
         let wants_rescue = round.is_too_long(self.lasted, self.unseen, budget)
             && matches!(self.rescue, None | Some(Rescue::Failed(_)));
-        let wants_report = self.told.is_none() && self.lasted >= budget;
-        if !wants_rescue && !wants_report {
+        let wants_report = match self.told {
+            None => self.lasted >= budget,
+            Some(_) => AGAIN.get(self.again).is_some_and(|at| self.lasted >= *at),
+        };
+        let is_near = self.told.is_none() && self.lasted + round.period * LOOKS_AHEAD >= budget;
+        if !(wants_rescue || wants_report || is_near) {
             return;
         }
-        let Some(cause) = self.judge(entry) else {
-            if wants_report && !self.is_starved {
-                self.is_starved = true;
-                entry.host.counters().starved.fetch_add(1, Relaxed);
-            }
-            return;
+        let tid = entry.target.tid();
+        let used = match (cpu_time(tid), self.cpu_then) {
+            (Some(now), Some(then)) => now.saturating_sub(then),
+            // It has ended, or nobody says.
+            _ => Duration::ZERO,
         };
-        let cause = self.cause.get_or_insert(cause).clone();
+        let (state, judged) = self.sight.look(tid, (self.lasted, used), budget);
         // First the others, then the words.
-        if wants_rescue {
+        if wants_rescue && judged.may_be_stuck {
             self.rescue(entry, round);
         }
-        if wants_report {
-            self.tell(entry, cause);
+        if let Some(cause) = judged.stuck_in
+            && wants_report
+        {
+            self.tell(entry, cause, state, used);
+        } else if is_near && judged.is_computing {
+            self.copying.prepare(entry, self.lasted);
         }
     }
 
@@ -156,49 +167,63 @@ impl Poll {
         };
     }
 
-    fn tell(&mut self, entry: &Entry, cause: StallCause) {
+    fn tell(&mut self, entry: &Entry, cause: StallCause, state: ThreadState, used: Duration) {
         let task = entry.post.task();
-        let copied = capture(&entry.target, entry.settings.signal, CAPTURE_PATIENCE);
+        let copied = self.copying.take(entry, &cause, state, (self.lasted, used));
         if entry.post.look() != self.seen {
-            // It went on before its stack was copied: nothing is known of
-            // where it was, and it is over.
+            // It went on before its stack was copied, or its task was read.
             return;
         }
-        self.captures += 1;
-        let may_come = copied.as_ref().is_err_and(NoStack::may_pass);
-        if may_come && self.captures < CAPTURES_MAX {
-            return;
+        self.due = Some((cause, task));
+        if let Some(copied) = copied {
+            self.report(entry, copied, used);
         }
-        entry.host.counters().stalls.fetch_add(1, Relaxed);
-        let running = self.seen.running();
+    }
+
+    /// Reports what is due.
+    fn report(&mut self, entry: &Entry, stack: Result<RawStack, NoStack>, used: Duration) {
+        let Some((cause, task)) = self.due.take() else {
+            return;
+        };
         let found = Found {
-            culprit: Culprit::new(running, task),
+            culprit: Culprit::new(self.seen.running(), task),
             cause,
-            lasted: self.lasted,
+            lasted: self.span.so_far(),
+            cpu: used,
             role: entry.host.role(),
             thread: entry.thread.name().map(Into::into),
             runtime: entry.host.runtime_name(),
             runtime_number: entry.host.counters().runtime,
             rescue: self.rescue.clone().unwrap_or(Rescue::NotNeeded),
             pinned: entry.post.pinned(),
-            stack: copied,
+            stack,
         };
-        self.told = Some(reporter::found(found));
+        match self.told {
+            Some(number) => reporter::found_again(number, found),
+            None => {
+                entry.host.counters().stalls.fetch_add(1, Relaxed);
+                self.told = Some(reporter::found(found));
+            }
+        }
+        let is_past = |at: &&Duration| **at <= self.lasted;
+        self.again = AGAIN.iter().take_while(is_past).count();
     }
 
-    /// What keeps the thread, by what the kernel says; `None` when it only
-    /// waits for a CPU, or is no longer there to be asked.
-    fn judge(&self, entry: &Entry) -> Option<StallCause> {
-        let tid = entry.target.tid();
-        match state_of(tid) {
-            ThreadState::Blocked { syscall } => Some(StallCause::Blocked(syscall)),
-            ThreadState::Running => {
-                let used = cpu_time(tid)?.saturating_sub(self.cpu_then?);
-                // With many that compute, each has a small share, and is stuck.
-                let enough = self.lasted.min(entry.settings.budget) / CPU_PART;
-                (used >= enough).then_some(StallCause::Computing)
+    fn close(mut self, entry: &Entry, now: Instant) {
+        if self.is_relieved() {
+            // What it queued in its last moments.
+            entry.host.sweep();
+        }
+        if self.told.is_none() {
+            if self.due.is_some() {
+                let used = self.sight.used();
+                self.report(entry, Err(NoStack::Over), used);
+            } else if self.lasted >= entry.settings.budget {
+                entry.host.counters().starved.fetch_add(1, Relaxed);
             }
-            ThreadState::Stopped | ThreadState::Gone => None,
+        }
+        if let Some(number) = self.told {
+            reporter::ended(number, self.span.ended(now));
         }
     }
 }

@@ -69,17 +69,21 @@
 //! [`RuntimeMetrics::num_unobserved_errors`]: crate::runtime::RuntimeMetrics::num_unobserved_errors
 //!
 // Reading order: `host` is what a watched thread's runtime offers; `entry`
-// lists watched threads; `eye` judges one of them; `engine` is the thread
-// that looks, at moments that `jitter` spreads; `reporter` is the thread that
+// lists watched threads; `eye` remembers one of them, with `sight`, which
+// judges what it does, `span`, which knows how long, and `copying`, which comes
+// by its stack; `engine` is the thread that looks, at moments that `jitter` spreads; `reporter` is the thread that
 // finds words; `advice` adds up what was seen by spawn site.
 
 mod advice;
+mod copying;
 mod engine;
 mod entry;
 mod eye;
 mod host;
 mod jitter;
 mod reporter;
+mod sight;
+mod span;
 
 pub use self::advice::{advice, reset_advice};
 pub use crate::report::{

@@ -53,6 +53,7 @@ pub(super) struct Found {
     pub(super) culprit: Culprit,
     pub(super) cause: StallCause,
     pub(super) lasted: Duration,
+    pub(super) cpu: Duration,
     pub(super) role: String,
     pub(super) thread: Option<Arc<str>>,
     pub(super) runtime: Option<Arc<str>>,
@@ -64,6 +65,7 @@ pub(super) struct Found {
 
 enum Job {
     Found(u64, Box<Found>),
+    Again(u64, Box<Found>),
     Ended(u64, Duration),
     Limit(usize),
 }
@@ -75,6 +77,12 @@ pub(super) fn found(found: Found) -> u64 {
     state.next_number += 1;
     state.push(Job::Found(number, Box::new(found)));
     number
+}
+
+/// The stall with this number goes on, as it is now.
+pub(super) fn found_again(number: u64, found: Found) {
+    let job = Job::Again(number, Box::new(found));
+    REPORTER.state.lock().push(job);
 }
 
 /// The stall with this number is over.
@@ -200,6 +208,7 @@ struct Group {
 
 struct Open {
     key: Key,
+    cause: StallCause,
     /// `None` for a repetition, which is only counted.
     stall: Option<Stall>,
 }
@@ -208,6 +217,7 @@ impl Groups {
     fn take(&mut self, job: Job) {
         match job {
             Job::Found(number, found) => self.found(number, *found),
+            Job::Again(number, found) => self.again(number, *found),
             Job::Ended(number, lasted) => self.ended(number, lasted),
             Job::Limit(max) => {
                 let consequence = "what waits behind a stuck worker waits until it returns";
@@ -219,13 +229,39 @@ impl Groups {
     fn found(&mut self, number: u64, found: Found) {
         let runtime = found.runtime_number;
         let stall = found.into_stall();
+        self.say(number, (runtime, stall.key()), stall);
+    }
+
+    /// Says of a stall that goes on what it has come to, if that is news.
+    fn again(&mut self, number: u64, found: Found) {
+        let runtime = found.runtime_number;
+        let mut stall = found.into_stall();
+        let Some(open) = self.open.get(&number) else {
+            return;
+        };
         let key = (runtime, stall.key());
+        let is_same_cause = stall.cause.is_like(&open.cause);
+        if is_same_cause && (open.key == key || stall.stack.is_none()) {
+            return;
+        }
+        stall.was_reported = open.stall.is_some();
+        self.open.remove(&number);
+        self.say(number, key, stall);
+    }
+
+    fn say(&mut self, number: u64, key: Key, stall: Stall) {
+        let cause = stall.cause.clone();
         let is_full = self.by_key.len() >= GROUPS_MAX;
         if let Some(group) = self.by_key.get_mut(&key) {
             group.repeats += 1;
             group.longest = group.longest.max(stall.lasted);
             group.last = stall;
-            self.open.insert(number, Open { key, stall: None });
+            let open = Open {
+                key,
+                cause,
+                stall: None,
+            };
+            self.open.insert(number, open);
             return;
         }
         if is_full {
@@ -244,6 +280,7 @@ impl Groups {
             number,
             Open {
                 key,
+                cause,
                 stall: Some(stall),
             },
         );
@@ -305,6 +342,8 @@ impl Found {
             culprit: self.culprit,
             cause: self.cause.named_by(stack.as_ref()),
             lasted: self.lasted,
+            cpu: self.cpu,
+            was_reported: false,
             role: self.role,
             thread: self.thread,
             runtime: self.runtime,

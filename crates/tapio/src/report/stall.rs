@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,10 @@ pub struct Stall {
     pub cause: StallCause,
     /// How long it has gone on.
     pub lasted: Duration,
+    /// How much CPU time it has used in that.
+    pub cpu: Duration,
+    /// Whether it was reported before, when it did something else.
+    pub was_reported: bool,
     /// What the thread is to the runtime: `worker 1`, `block_on`.
     pub role: String,
     /// The thread's name.
@@ -78,6 +83,8 @@ pub enum StallCause {
     Computing,
     /// It waits in the kernel, in this system call if that is known.
     Blocked(Option<Syscall>),
+    /// It uses no CPU, and the kernel does not say why not.
+    NotRunning,
 }
 
 /// What became of everything else on a stuck thread.
@@ -95,6 +102,14 @@ pub enum Rescue {
 }
 
 impl StallCause {
+    /// Whether `other` says the same of what is done.
+    pub(crate) fn is_like(&self, other: &StallCause) -> bool {
+        match (self, other) {
+            (StallCause::Blocked(one), StallCause::Blocked(other)) => one == other,
+            _ => mem::discriminant(self) == mem::discriminant(other),
+        }
+    }
+
     /// Names a call that the kernel only says it has restarted, by the
     /// function of the C library that makes it.
     pub(crate) fn named_by(self, stack: Option<&Stack>) -> StallCause {
@@ -165,7 +180,7 @@ impl Stall {
                 "wait for other threads with tapio::sync, hold std locks for moments only, or \
                  call tapio::task::spawn_blocking"
             }
-            StallCause::Blocked(_) => {
+            StallCause::Blocked(_) | StallCause::NotRunning => {
                 "make calls that wait with tapio::task::spawn_blocking, or inside of \
                  tapio::task::block_in_place"
             }
@@ -201,6 +216,7 @@ impl fmt::Display for StallCause {
             StallCause::Computing => f.write_str("computing"),
             StallCause::Blocked(Some(call)) => write!(f, "blocked in the system call {call}"),
             StallCause::Blocked(None) => f.write_str("blocked in the kernel"),
+            StallCause::NotRunning => f.write_str("without using a CPU"),
         }
     }
 }
@@ -217,11 +233,20 @@ impl fmt::Display for Stall {
                 self.culprit,
             );
         }
-        write!(f, "stall: {} has kept {}", self.culprit, self.role)?;
+        let start = if self.was_reported {
+            "stall goes on"
+        } else {
+            "stall"
+        };
+        write!(f, "{start}: {} has kept {}", self.culprit, self.role)?;
         if let Some(runtime) = &self.runtime {
             write!(f, " of runtime {runtime:?}")?;
         }
-        writeln!(f, " for {} ms, {}", self.lasted.as_millis(), self.cause)?;
+        write!(f, " for {} ms, {}", self.lasted.as_millis(), self.cause)?;
+        if self.cpu >= Duration::from_millis(1) {
+            write!(f, " ({} ms on a CPU)", self.cpu.as_millis())?;
+        }
+        writeln!(f)?;
         match (&self.stack, &self.no_stack) {
             (Some(stack), _) => writeln!(f, "{stack}")?,
             (None, Some(why)) => writeln!(f, "  its stack is not known: {why}")?,

@@ -5,7 +5,8 @@
 //! it reads files, allocates and takes locks.
 //!
 //! Reading order: `raw` is what was copied; `modules` finds the programs and
-//! libraries in memory and `unwind` the frames; `symbols` names them, with
+//! libraries in memory and `unwind` the frames, with a `guess` where a
+//! register is not known; `symbols` names them, with
 //! `functions` where debug information is short; `origin` says whose they are;
 //! `text` prints them.
 
@@ -13,6 +14,7 @@ pub(crate) mod memory;
 
 mod frame;
 mod functions;
+mod guess;
 mod modules;
 mod origin;
 mod raw;

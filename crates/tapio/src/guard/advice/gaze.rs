@@ -106,7 +106,7 @@ impl Poll {
             if waited <= judged / 4 {
                 return;
             }
-            if matches!(state_of(tid), ThreadState::Blocked { .. }) {
+            if matches!(state_of(tid), ThreadState::Blocked(_)) {
                 glimpse.blocked = waited;
             } else {
                 self.starved += waited;
