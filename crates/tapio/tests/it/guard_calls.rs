@@ -14,8 +14,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{io, mem, ptr, thread};
 
-use tapio::runtime::DriverKind;
-
 use crate::support::Kind;
 
 /// How long a call waits: some budgets.
@@ -83,9 +81,9 @@ const CALLS: &[(&str, fn() -> Outcome)] = &[
         })
     }),
     ("usleep", || {
-        call!({ outcome(libc::usleep(WAIT.as_micros() as u32)) })
+        call!(outcome(libc::usleep(WAIT.as_micros() as u32)))
     }),
-    ("sleep", || call!({ outcome(libc::sleep(1)) })),
+    ("sleep", || call!(outcome(libc::sleep(1)))),
     ("select", || {
         call!({
             let mut timeout = libc::timeval {
@@ -104,7 +102,7 @@ const CALLS: &[(&str, fn() -> Outcome)] = &[
         })
     }),
     ("poll", || {
-        call!({ outcome(libc::poll(ptr::null_mut(), 0, MILLIS)) })
+        call!(outcome(libc::poll(ptr::null_mut(), 0, MILLIS)))
     }),
     ("ppoll", || {
         call!({
@@ -398,46 +396,55 @@ fn block_what_is_waited_for() {
     }
 }
 
-/// Calls each on a worker of its own, and elsewhere.
-fn assert_same_everywhere(kind: Kind, budget: Duration, before: Duration) {
-    let each = CALLS.iter().map(|&(name, call)| {
+/// All calls at the same time, each on a thread of its own.
+fn each<R: Send + 'static>(
+    f: impl Fn(&'static str, fn() -> Outcome) -> R + Copy + Send + 'static,
+) -> Vec<R> {
+    let threads = CALLS.iter().map(|&(name, call)| {
         thread::spawn(move || {
             block_what_is_waited_for();
-            let expected = call();
-            let mut builder = kind.builder();
-            builder.enable_all().stall_budget(budget);
-            // A ring that is taken over by another thread has calls of the
-            // one before end early, which is not the guard's doing.
-            if kind.driver == DriverKind::Ring {
-                builder.rescue(false);
-            }
-            let runtime = builder.build().unwrap();
-            // On a busy machine the guard may be kept from looking.
-            while runtime.metrics().num_stalls() == 0 {
-                let task = runtime.spawn(async move {
-                    compute(before);
-                    let begin = Instant::now();
-                    (call(), begin.elapsed())
-                });
-                let (outcome, waited) = runtime.block_on(task).unwrap();
-                assert_eq!(outcome, expected, "{name}, {kind}");
-                assert!(waited >= WAIT.mul_f64(0.9), "{name}, {kind}: {waited:?}");
-            }
+            f(name, call)
         })
     });
-    let each: Vec<_> = each.collect();
-    for thread in each {
-        thread.join().unwrap();
+    let threads: Vec<_> = threads.collect();
+    let outcomes = threads.into_iter().map(|thread| thread.join().unwrap());
+    outcomes.collect()
+}
+
+/// Calls on a worker, after it has computed for a while, until the guard has
+/// seen that.
+fn outcomes(kind: Kind, budget: Duration, before: Duration, call: fn() -> Outcome) -> Vec<Outcome> {
+    let mut builder = kind.builder();
+    builder.enable_all().stall_budget(budget);
+    let runtime = builder.build().unwrap();
+    let mut outcomes = Vec::new();
+    // On a busy machine it may be kept from looking.
+    while runtime.metrics().num_stalls() == 0 {
+        let task = runtime.spawn(async move {
+            compute(before);
+            let begin = Instant::now();
+            (call(), begin.elapsed())
+        });
+        let (outcome, waited) = runtime.block_on(task).unwrap();
+        assert!(waited >= WAIT.mul_f64(0.9), "{waited:?}, {outcome:?}");
+        outcomes.push(outcome);
     }
+    outcomes
 }
 
 #[test]
 fn whatever_a_stuck_task_calls_returns_what_it_does_elsewhere() {
+    const MS: Duration = Duration::from_millis(1);
+    let expected = each(|_, call| call());
     for kind in Kind::all() {
-        for budget in [Duration::from_millis(10), Duration::from_millis(1)] {
-            assert_same_everywhere(kind, budget, Duration::ZERO);
-            // The guard asks a thread that computes, which then waits.
-            assert_same_everywhere(kind, budget, budget);
+        // Where it computes first, the guard asks a thread that then waits.
+        for (budget, before) in [(10 * MS, 0 * MS), (10 * MS, 10 * MS), (MS, MS)] {
+            let all = each(move |name, call| (name, outcomes(kind, budget, before, call)));
+            for ((name, outcomes), expected) in all.into_iter().zip(&expected) {
+                for outcome in outcomes {
+                    assert_eq!(outcome, *expected, "{name}, {kind}");
+                }
+            }
         }
     }
 }
@@ -448,7 +455,6 @@ fn a_thread_that_computes_and_then_sleeps_is_never_woken() {
     for kind in Kind::all() {
         let mut builder = kind.builder();
         builder.stall_budget(Duration::from_millis(2));
-        builder.rescue(kind.driver != DriverKind::Ring);
         let runtime = builder.enable_all().build().unwrap();
         const ROUNDS: u32 = 300;
         let task = runtime.spawn(async {
