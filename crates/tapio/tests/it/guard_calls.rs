@@ -67,7 +67,10 @@ macro_rules! call {
 /// Calls, by their names. Each waits for `WAIT` or longer.
 const CALLS: &[(&str, fn() -> Outcome)] = &[
     ("nanosleep", || {
-        call!({ outcome(libc::nanosleep(&raw const TIMESPEC, ptr::null_mut())) })
+        call!(outcome(libc::nanosleep(
+            &raw const TIMESPEC,
+            ptr::null_mut()
+        )))
     }),
     ("clock_nanosleep", || {
         call!({
