@@ -9,6 +9,7 @@
 //! - `scene`: every kind of operation, in flight at once
 //! - `cpu`: the pool for computation, which is one for the process
 //! - `idle`: who has nothing to do does nothing
+//! - `busy`: the guard where CPUs, descriptors or time are short
 //! - `capture`: the guard's signal beside a program's own
 //! - `stop`: a server that is gone is gone
 //! - `sites`: calls that a poll makes on other threads, by who asked for them
@@ -16,6 +17,7 @@
 //! - `advice`: what the guard makes of a whole program
 
 mod advice;
+mod busy;
 mod capture;
 mod cpu;
 mod drops;
