@@ -24,10 +24,10 @@
 //! its own is entered on every worker, so that such crates (axum's `ws`, for
 //! one) work. What they spawn runs on that thread.
 //!
-//! # Two drivers
-//! Workers talk to the kernel through `io_uring` where it is allowed and able,
-//! and through `epoll` otherwise; `TAPIO_DRIVER=ring|poll` or
-//! [`runtime::Builder::driver`] decides by hand.
+//! # The driver
+//! Workers wait for sockets by `epoll`. `TAPIO_DRIVER=ring|poll` or
+//! [`runtime::Builder::driver`] says whether operations, such as those on
+//! files, may use `io_uring`; there are none yet.
 
 mod blocking;
 mod callback;

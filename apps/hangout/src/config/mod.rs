@@ -229,8 +229,8 @@ Options:
   --durability full|normal    what an acknowledged message survives: a power cut
                               (full), or a crash of the program alone (normal) [full]
   --workers N                 threads that run tasks [one for each core]
-  --driver ring|poll          io_uring, or readiness by epoll [ring where the kernel
-                              allows it, else poll; the variable TAPIO_DRIVER sets it too]
+  --driver ring|poll          whether operations may use io_uring; sockets never do, and
+                              nothing else does yet [TAPIO_DRIVER, or ring]
   --host NAME                 a further name that this server goes by, as behind a proxy;
                               can be repeated [localhost, and where it listens]
   --allow-origin URL          a further site whose pages may connect; can be repeated

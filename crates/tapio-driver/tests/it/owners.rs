@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tapio_driver::{Direction, Limit, Wakes};
 
-use crate::rig::{Bell, Line, PATIENCE, Rig, wait_until, with_rig, with_watchdog};
+use crate::rig::{Bell, Line, PATIENCE, Rig, with_rig, with_watchdog};
 
 #[test]
 fn two_drivers_in_one_thread_keep_apart() {
@@ -44,8 +44,6 @@ fn each_park_on_another_thread() {
         let line = Line::new();
         let bell = Bell::new();
         for round in 1..=20 {
-            // The kernel ends what a thread asked for when that thread ends:
-            // the next attempt then asks anew, wherever it is made.
             thread::scope(|scope| {
                 scope.spawn(|| {
                     let event = line.source.event(Direction::Read.mask());
@@ -78,7 +76,7 @@ fn an_owner_that_has_ended_leaves_nothing_behind() {
         });
         line.close();
         rig.drain("at the end");
-        wait_until("the peer sees it closed", || line.is_closed_for_peer());
+        assert!(line.is_closed_for_peer(), "closed at once");
         // The alarm works for the new owner.
         let remote = Arc::clone(&rig.remote);
         let other = thread::spawn(move || remote.unpark());
@@ -125,7 +123,7 @@ fn a_former_owner_that_lives_on_keeps_nothing_back() {
             }
             line.close();
             rig.settle();
-            wait_until("the peer sees it closed", || line.is_closed_for_peer());
+            assert!(line.is_closed_for_peer(), "closed at once");
             rig.shut_down();
             assert_eq!(rig.remote.live(), 0);
             go_on.store(true, Ordering::Release);

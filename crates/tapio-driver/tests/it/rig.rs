@@ -146,15 +146,6 @@ pub(crate) fn arm(remote: &Arc<dyn Remote>, source: &Arc<Source>, direction: Dir
     }
 }
 
-/// Waits without a driver; fails after [`PATIENCE`].
-pub(crate) fn wait_until(what: &str, mut is_met: impl FnMut() -> bool) {
-    let limit = Instant::now() + PATIENCE;
-    while !is_met() {
-        assert!(Instant::now() < limit, "waited in vain until {what}");
-        thread::yield_now();
-    }
-}
-
 /// A socket pair: the near end is watched, the far end belongs to the test.
 pub(crate) struct Line {
     pub(crate) source: Arc<Source>,

@@ -17,6 +17,9 @@ use super::origin::origin;
 /// Addresses that are remembered; with more, all are forgotten.
 const REMEMBERED_MAX: usize = 4096;
 
+/// How far ahead a line is looked for: some instructions.
+const BORROWED_BYTES_MAX: u64 = 32;
+
 /// Names addresses, and remembers them.
 pub(super) struct Symbols {
     known: HashMap<u64, Arc<[Frame]>>,
@@ -71,25 +74,12 @@ impl Symbols {
             offset: offset(address, module),
             is_innermost: false,
         };
-        let mut frames = Vec::new();
-        // It takes what it is given for a return address, one too far.
-        let after = ptr::without_provenance_mut(address as usize + 1);
-        backtrace::resolve(after, |symbol| {
-            let function = symbol
-                .name()
-                .and_then(|name| readable(&format!("{name:#}")));
-            let file = symbol.filename().map(Path::to_path_buf);
-            frames.push(Frame {
-                function,
-                file,
-                line: symbol.lineno(),
-                ..unknown.clone()
-            });
-        });
+        let mut frames = named(&unknown, address);
         if frames.is_empty() {
-            frames.push(unknown);
+            frames.push(unknown.clone());
         }
         if let Some((start, name)) = self.function(address, module) {
+            borrow_lines(&mut frames, &unknown, address);
             frames.iter_mut().for_each(|frame| frame.start = start);
             // All but the outermost are inlined into it.
             if let (Some(frame), Some(name)) = (frames.last_mut(), name)
@@ -118,6 +108,50 @@ impl Symbols {
         let function = functions.at(address.wrapping_sub(module.bias))?;
         let name = functions.name(function).and_then(|name| readable(&name));
         Some((module.bias.wrapping_add(function.start), name))
+    }
+}
+
+/// The functions at an address as the debug information has them, and `unknown`
+/// for all else.
+fn named(unknown: &Frame, address: u64) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    // It takes what it is given for a return address, one too far.
+    let after = ptr::without_provenance_mut(address as usize + 1);
+    backtrace::resolve(after, |symbol| {
+        let function = symbol
+            .name()
+            .and_then(|name| readable(&format!("{name:#}")));
+        let file = symbol.filename().map(Path::to_path_buf);
+        frames.push(Frame {
+            function,
+            file,
+            line: symbol.lineno(),
+            ..unknown.clone()
+        });
+    });
+    frames
+}
+
+/// Gives frames at instructions that belong to no line (a compiler writes line
+/// 0 for those that it made up, such as the reload of a register at the head
+/// of a loop) the line of what they were made for: the code just after, in the
+/// same functions.
+fn borrow_lines(frames: &mut [Frame], unknown: &Frame, at: u64) {
+    let lacks_line = |frame: &Frame| frame.file.is_some() && frame.line.is_none();
+    for address in at + 1..=at + BORROWED_BYTES_MAX {
+        if !frames.iter().any(lacks_line) {
+            return;
+        }
+        let others = named(unknown, address);
+        if others.len() != frames.len() {
+            continue;
+        }
+        for (frame, other) in frames.iter_mut().zip(others) {
+            let is_same = frame.function == other.function && frame.file == other.file;
+            if is_same && lacks_line(frame) {
+                frame.line = other.line;
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod net_async_fd;
 mod net_cancel;
 mod net_close;
 mod net_elsewhere;
+mod net_short;
 mod net_split;
 mod net_tcp;
 mod net_udp;

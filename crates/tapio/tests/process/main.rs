@@ -11,6 +11,7 @@
 //! - `idle`: who has nothing to do does nothing
 //! - `busy`: the guard where CPUs, descriptors or time are short
 //! - `capture`: the guard's signal beside a program's own
+//! - `starve`: new tasks that block do not starve those there were
 //! - `stop`: a server that is gone is gone
 //! - `sites`: calls that a poll makes on other threads, by who asked for them
 //! - `storm`: tasks that block, again and again, and what must not suffer
@@ -28,6 +29,7 @@ mod refusal;
 mod rig;
 mod scene;
 mod sites;
+mod starve;
 mod stop;
 mod storm;
 
