@@ -148,11 +148,21 @@ impl Seat {
     }
 
     /// Collects what became ready, sleeping at most until `limit`. `false`
-    /// when the holder of `ticket` has been relieved.
+    /// when the worker of `slot` has been relieved.
     #[must_use]
-    pub(super) fn park(&self, ticket: Ticket, limit: Limit, wakes: &mut Wakes) -> bool {
-        let mut place = self.place.lock();
-        if place.holder != ticket {
+    pub(super) fn park(&self, slot: &Slot, limit: Limit, wakes: &mut Wakes) -> bool {
+        let mut place = loop {
+            if let Some(place) = self.place.try_lock() {
+                break place;
+            }
+            // Somebody has it for a moment; or parks, for as long as that
+            // takes, having sat down here after this worker was told to leave.
+            if slot.ticket() == Ticket::NONE {
+                return false;
+            }
+            std::thread::yield_now();
+        };
+        if place.holder != slot.ticket() {
             return false;
         }
         if let Err(error) = place.driver.park(limit, wakes) {

@@ -259,7 +259,7 @@ impl Worker {
     /// Collects what became ready at the seat, unless it was lost.
     fn collect(&self, seat: u32, limit: Limit, wakes: &mut Wakes) {
         let place = self.shared.seat(seat);
-        if !place.park(self.core.slot.ticket(), limit, wakes) {
+        if !place.park(&self.core.slot, limit, wakes) {
             self.core.slot.set_ticket(Ticket::NONE);
         }
     }
