@@ -53,15 +53,15 @@ use crate::thread_state::is_blocked;
 /// A thread that computes was asked to copy its stack; dropping this takes the
 /// request back.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Request {
     slot: Slot,
     _timer: CpuTimer,
 }
 
-impl Asked {
+impl Request {
     /// Asks a thread to copy its stack the next time that it is found on a CPU
     /// and not in a system call. Waits for nothing.
-    pub(crate) fn new(target: &Target, signal: i32) -> Result<Asked, NoStack> {
+    pub(crate) fn new(target: &Target, signal: i32) -> Result<Request, NoStack> {
         if !handler::is_ours(signal) {
             return Err(NoStack::HandlerReplaced(signal));
         }
@@ -74,14 +74,14 @@ impl Asked {
         }
         let slot = Slot::request(target.tid(), target.stack())?;
         let timer = CpuTimer::start(target.tid(), signal, handler::mark())?;
-        Ok(Asked {
+        Ok(Request {
             slot,
             _timer: timer,
         })
     }
 
     /// The copy, once it is there.
-    pub(crate) fn answer(self) -> Result<Result<RawStack, NoStack>, Asked> {
+    pub(crate) fn answer(self) -> Result<Result<RawStack, NoStack>, Request> {
         let exchange = self.slot.exchange();
         if exchange.is_done() {
             Ok(exchange.collect(Copied::to_stack))
@@ -99,13 +99,13 @@ mod tests {
     use std::sync::{Arc, mpsc};
     use std::thread;
 
-    use super::{Asked, DEFAULT_SIGNAL, NoStack, RawStack, Target, copy_blocked, install};
+    use super::{DEFAULT_SIGNAL, NoStack, RawStack, Request, Target, copy_blocked, install};
     use crate::thread_state::{ThreadState, state_of};
 
     /// Asks until the thread answers.
     fn copy(target: &Target) -> Result<RawStack, NoStack> {
         loop {
-            let mut asked = match Asked::new(target, DEFAULT_SIGNAL) {
+            let mut asked = match Request::new(target, DEFAULT_SIGNAL) {
                 Ok(asked) => asked,
                 // Other tests ask as well.
                 Err(NoStack::Busy) => {
@@ -152,7 +152,7 @@ mod tests {
         for _ in 0..10 {
             // Now and then nobody waits for the answer.
             for (_, target) in &threads {
-                drop(Asked::new(target, DEFAULT_SIGNAL));
+                drop(Request::new(target, DEFAULT_SIGNAL));
             }
             for (_, target) in &threads {
                 let raw = copy(target).expect("it computes");

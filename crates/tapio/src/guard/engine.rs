@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::advice;
 use super::entry::{self, Entry};
 use super::jitter::Jitter;
-use super::reporter;
+use super::{advice, copier, reporter};
 use crate::post::Running;
 use crate::{rounds, slice, threads};
 
@@ -57,6 +56,7 @@ impl Lease {
         let mut guard = GUARD.lock();
         guard.leases += 1;
         if guard.thread.is_none() {
+            copier::start();
             let stop = Arc::new(AtomicBool::new(false));
             let seen = Arc::clone(&stop);
             match threads::start("tapio-guard".into(), None, move || Engine::new().run(&seen)) {
@@ -83,6 +83,7 @@ impl Drop for Lease {
             // which takes no lock of ours.
             let _ = thread.join();
         }
+        copier::finish();
         drop(guard);
         reporter::finish();
         advice::say_if_asked();

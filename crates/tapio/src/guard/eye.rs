@@ -1,19 +1,21 @@
 //! What the guard remembers of one thread, and how it judges what it sees.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::copying::Copying;
+use super::copier;
+use super::copying::Copied;
 use super::engine::Round;
 use super::entry::Entry;
 use super::host::Relief;
 use super::reporter::{self, Found};
 use super::sight::Sight;
 use super::span::Span;
-use crate::capture::{NoStack, RawStack};
+use crate::capture::NoStack;
 use crate::post::{Running, Seen};
 use crate::report::{Culprit, Rescue, StallCause};
-use crate::thread_state::{ThreadState, cpu_time};
+use crate::thread_state::cpu_time;
 
 /// A stall that goes on is looked at again when it has lasted for so long.
 const AGAIN: [Duration; 3] = [
@@ -47,10 +49,9 @@ struct Poll {
     /// What the thread had used of a CPU when it was first seen.
     cpu_then: Option<Duration>,
     sight: Sight,
-    copying: Copying,
     rescue: Option<Rescue>,
-    /// What it is to be reported for, once there is a stack; and its task.
-    due: Option<(StallCause, u64)>,
+    /// Its thread was asked for its stack ahead of time.
+    is_near: bool,
     /// The number of the report, once there is one.
     told: Option<u64>,
     /// When it is to be looked at again after that, of `AGAIN`.
@@ -59,7 +60,7 @@ struct Poll {
 
 impl Eye {
     /// Looks at a thread; says whether anything goes on there.
-    pub(super) fn look(&mut self, entry: &Entry, round: &mut Round) -> bool {
+    pub(super) fn look(&mut self, entry: &Arc<Entry>, round: &mut Round) -> bool {
         let seen = entry.post.look();
         match &mut self.poll {
             Some(poll) if poll.seen == seen => {
@@ -96,9 +97,8 @@ impl Poll {
             span: Span::new(round.now, round.passed),
             cpu_then: cpu_time(entry.target.tid()),
             sight: Sight::default(),
-            copying: Copying::default(),
             rescue: None,
-            due: None,
+            is_near: false,
             told: None,
             again: 0,
         }
@@ -109,7 +109,7 @@ impl Poll {
     }
 
     /// It goes on still: what to do about it.
-    fn go_on(&mut self, entry: &Entry, round: &mut Round) {
+    fn go_on(&mut self, entry: &Arc<Entry>, round: &mut Round) {
         round.is_uneasy = true;
         if self.is_relieved() {
             entry.host.sweep();
@@ -131,7 +131,7 @@ impl Poll {
             // It has ended, or nobody says.
             _ => Duration::ZERO,
         };
-        let (state, judged) = self.sight.look(tid, (self.lasted, used), budget);
+        let judged = self.sight.look(tid, (self.lasted, used), budget);
         // First the others, then the words.
         if wants_rescue && judged.may_be_stuck {
             self.rescue(entry, round);
@@ -139,9 +139,10 @@ impl Poll {
         if let Some(cause) = judged.stuck_in
             && wants_report
         {
-            self.tell(entry, cause, state, used);
-        } else if is_near && judged.is_computing {
-            self.copying.prepare(entry, self.lasted);
+            self.tell(entry, cause, used);
+        } else if is_near && judged.is_computing && !self.is_near {
+            self.is_near = true;
+            copier::near(entry, self.seen);
         }
     }
 
@@ -167,63 +168,79 @@ impl Poll {
         };
     }
 
-    fn tell(&mut self, entry: &Entry, cause: StallCause, state: ThreadState, used: Duration) {
-        let task = entry.post.task();
-        let copied = self.copying.take(entry, &cause, state, (self.lasted, used));
-        if entry.post.look() != self.seen {
-            // It went on before its stack was copied, or its task was read.
-            return;
-        }
-        self.due = Some((cause, task));
-        if let Some(copied) = copied {
-            self.report(entry, copied, used);
-        }
-    }
-
-    /// Reports what is due.
-    fn report(&mut self, entry: &Entry, stack: Result<RawStack, NoStack>, used: Duration) {
-        let Some((cause, task)) = self.due.take() else {
-            return;
-        };
-        let found = Found {
-            culprit: Culprit::new(self.seen.running(), task),
+    fn tell(&mut self, entry: &Arc<Entry>, cause: StallCause, used: Duration) {
+        let asked = Asked {
+            seen: self.seen,
+            task: entry.post.task(),
             cause,
             lasted: self.span.so_far(),
-            cpu: used,
-            role: entry.host.role(),
-            thread: entry.thread.name().map(Into::into),
-            runtime: entry.host.runtime_name(),
-            runtime_number: entry.host.counters().runtime,
+            used,
             rescue: self.rescue.clone().unwrap_or(Rescue::NotNeeded),
-            pinned: entry.post.pinned(),
-            stack,
         };
+        if entry.post.look() != self.seen {
+            // It went on before its task was read.
+            return;
+        }
         match self.told {
-            Some(number) => reporter::found_again(number, found),
+            Some(number) => copier::found_again(number, entry, asked),
             None => {
                 entry.host.counters().stalls.fetch_add(1, Relaxed);
-                self.told = Some(reporter::found(found));
+                self.told = Some(copier::found(entry, asked));
             }
         }
         let is_past = |at: &&Duration| **at <= self.lasted;
         self.again = AGAIN.iter().take_while(is_past).count();
     }
 
-    fn close(mut self, entry: &Entry, now: Instant) {
+    fn close(self, entry: &Entry, now: Instant) {
         if self.is_relieved() {
             // What it queued in its last moments.
             entry.host.sweep();
         }
-        if self.told.is_none() {
-            if self.due.is_some() {
-                let used = self.sight.used();
-                self.report(entry, Err(NoStack::Over), used);
-            } else if self.lasted >= entry.settings.budget {
+        match self.told {
+            Some(number) => copier::ended(number, self.span.ended(now)),
+            None if self.lasted >= entry.settings.budget => {
                 entry.host.counters().starved.fetch_add(1, Relaxed);
             }
+            None => {}
         }
-        if let Some(number) = self.told {
-            reporter::ended(number, self.span.ended(now));
+    }
+}
+
+/// A stall that is to be told of, as the guard saw it.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) seen: Seen,
+    task: u64,
+    pub(super) cause: StallCause,
+    lasted: Duration,
+    used: Duration,
+    rescue: Rescue,
+}
+
+impl Asked {
+    /// Finds out what else there is to know; not on the guard's thread.
+    pub(super) fn find(self, entry: &Entry, copied: Result<Copied, NoStack>) -> Found {
+        // It must fit the stack.
+        let cause = match &copied {
+            Ok(Copied {
+                wait: Some(wait), ..
+            }) => StallCause::Blocked(wait.syscall),
+            Ok(_) => StallCause::Computing,
+            Err(_) => self.cause,
+        };
+        Found {
+            culprit: Culprit::new(self.seen.running(), self.task),
+            cause,
+            lasted: self.lasted,
+            cpu: self.used,
+            role: entry.host.role(),
+            thread: entry.thread.name().map(Into::into),
+            runtime: entry.host.runtime_name(),
+            runtime_number: entry.host.counters().runtime,
+            rescue: self.rescue,
+            pinned: entry.post.pinned(),
+            stack: copied,
         }
     }
 }

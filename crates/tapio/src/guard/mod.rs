@@ -70,11 +70,13 @@
 //!
 // Reading order: `host` is what a watched thread's runtime offers; `entry`
 // lists watched threads; `eye` remembers one of them, with `sight`, which
-// judges what it does, `span`, which knows how long, and `copying`, which comes
-// by its stack; `engine` is the thread that looks, at moments that `jitter` spreads; `reporter` is the thread that
-// finds words; `advice` adds up what was seen by spawn site.
+// judges what it does, and `span`, which knows for how long; `engine` is the
+// thread that looks, at moments that `jitter` spreads; `copier` is the one that
+// comes by stacks, each as in `copying`, and `reporter` the one that finds
+// words; `advice` adds up what was seen by spawn site.
 
 mod advice;
+mod copier;
 mod copying;
 mod engine;
 mod entry;

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::capture::{NoStack, RawStack};
+use super::copying::Copied;
+use crate::capture::NoStack;
 use crate::report::{Culprit, LimitHit, Report, Rescue, Stall, StallCause, StallEnded};
 use crate::threads;
 
@@ -40,7 +41,6 @@ struct Reporter {
 
 struct State {
     queue: VecDeque<Job>,
-    next_number: u64,
     thread: Option<JoinHandle<()>>,
     is_running: bool,
     is_finishing: bool,
@@ -60,7 +60,7 @@ pub(super) struct Found {
     pub(super) runtime_number: u64,
     pub(super) rescue: Rescue,
     pub(super) pinned: Vec<(&'static Location<'static>, usize)>,
-    pub(super) stack: Result<RawStack, NoStack>,
+    pub(super) stack: Result<Copied, NoStack>,
 }
 
 enum Job {
@@ -70,19 +70,15 @@ enum Job {
     Limit(usize),
 }
 
-/// Has a stall reported; its number is for [`ended`].
-pub(super) fn found(found: Found) -> u64 {
-    let mut state = REPORTER.state.lock();
-    let number = state.next_number;
-    state.next_number += 1;
-    state.push(Job::Found(number, Box::new(found)));
-    number
+/// Has a stall reported, or that it goes on. The number tells it from others.
+pub(super) fn found(number: u64, is_again: bool, found: Found) {
+    let job = if is_again { Job::Again } else { Job::Found };
+    REPORTER.state.lock().push(job(number, Box::new(found)));
 }
 
-/// The stall with this number goes on, as it is now.
-pub(super) fn found_again(number: u64, found: Found) {
-    let job = Job::Again(number, Box::new(found));
-    REPORTER.state.lock().push(job);
+/// So many stalls are not reported.
+pub(super) fn dropped(count: u64) {
+    REPORTER.state.lock().dropped += count;
 }
 
 /// The stall with this number is over.
@@ -123,7 +119,6 @@ impl State {
     const fn new() -> State {
         State {
             queue: VecDeque::new(),
-            next_number: 0,
             thread: None,
             is_running: false,
             is_finishing: false,
@@ -335,7 +330,7 @@ impl Groups {
 impl Found {
     fn into_stall(self) -> Stall {
         let (stack, no_stack) = match self.stack {
-            Ok(raw) => (Some(raw.resolve()), None),
+            Ok(copied) => (Some(copied.raw.resolve()), None),
             Err(why) => (None, Some(why.to_string())),
         };
         Stall {

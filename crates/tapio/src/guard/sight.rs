@@ -50,15 +50,8 @@ impl Sight {
         tid: i32,
         (lasted, used): (Duration, Duration),
         budget: Duration,
-    ) -> (ThreadState, Judged) {
-        let state = state_of(tid);
-        let judged = self.judge(&state, (lasted, used), budget);
-        (state, judged)
-    }
-
-    /// What the thread had used of a CPU at the last look.
-    pub(super) fn used(&self) -> Duration {
-        self.last.map_or(Duration::ZERO, |last| last.used)
+    ) -> Judged {
+        self.judge(&state_of(tid), (lasted, used), budget)
     }
 
     fn judge(

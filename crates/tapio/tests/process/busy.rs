@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getpid};
 use rustix::thread::ClockId;
-use tapio::guard::{Report, Stall, StallCause, on_report};
+use tapio::guard::{Culprit, Report, Stall, StallCause, on_report};
 use tapio::task;
 
 use crate::child::in_child;
@@ -159,12 +159,25 @@ fn without_a_free_descriptor_stalls_are_seen_and_rescued() {
                 all.push(file);
             }
             for computes in [true, false] {
-                let (stalls, subscription) = stalls();
+                let ids = Arc::<Mutex<Vec<task::Id>>>::default();
+                let (tell, told) = (Arc::default(), Arc::clone(&ids));
+                let stalls: Arc<Mutex<Vec<Stall>>> = Arc::clone(&tell);
+                // Others may still be told of, that ended before.
+                let subscription = on_report(move |report| {
+                    if let Report::Stall(stall) = report
+                        && let Culprit::Task(task) = &stall.culprit
+                        && told.lock().unwrap().contains(&task.id)
+                    {
+                        tell.lock().unwrap().push(stall.clone());
+                    }
+                });
                 let has_run = Arc::new(AtomicBool::new(false));
                 let count = kind.workers.unwrap_or(1);
                 let stuck = (0..count).map(|_| {
                     let (seen, run) = (Arc::clone(&stalls), Arc::clone(&has_run));
+                    let ids = Arc::clone(&ids);
                     runtime.spawn(async move {
+                        ids.lock().unwrap().push(task::id());
                         while seen.lock().unwrap().is_empty() || !run.load(Ordering::Acquire) {
                             if computes {
                                 compute(Duration::from_millis(1));
@@ -185,7 +198,6 @@ fn without_a_free_descriptor_stalls_are_seen_and_rescued() {
                 });
                 drop(subscription);
                 let stall = stalls.lock().unwrap()[0].clone();
-                eprintln!("{kind}: {stall}");
                 match stall.cause {
                     StallCause::Computing => assert!(computes, "{kind}: {stall}"),
                     StallCause::NotRunning => {
