@@ -157,7 +157,10 @@ impl Stall {
                 let is_computing = matches!(self.cause, StallCause::Computing);
                 stack.key(is_computing).hash(&mut hasher);
             }
-            None => self.culprit.location().hash(&mut hasher),
+            None => {
+                self.culprit.location().hash(&mut hasher);
+                mem::discriminant(&self.cause).hash(&mut hasher);
+            }
         }
         hasher.finish()
     }

@@ -5,7 +5,6 @@ mod support;
 
 mod cpu_pool;
 mod guard_advice;
-mod guard_calls;
 mod guard_errors;
 mod guard_pinned;
 mod guard_rescue;

@@ -10,6 +10,7 @@
 //! - `cpu`: the pool for computation, which is one for the process
 //! - `idle`: who has nothing to do does nothing
 //! - `busy`: the guard where CPUs, descriptors or time are short
+//! - `calls`: the guard changes nothing for those that it looks at
 //! - `capture`: the guard's signal beside a program's own
 //! - `starve`: new tasks that block do not starve those there were
 //! - `stop`: a server that is gone is gone
@@ -19,6 +20,7 @@
 
 mod advice;
 mod busy;
+mod calls;
 mod capture;
 mod cpu;
 mod drops;

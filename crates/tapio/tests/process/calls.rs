@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{io, mem, ptr, thread};
 
-use crate::support::Kind;
+use crate::child::in_child;
+use crate::rig::Kind;
 
 /// How long a call waits: some budgets.
 const WAIT: Duration = Duration::from_millis(60);
@@ -418,7 +419,7 @@ fn each<R: Send + 'static>(
 /// seen that.
 fn outcomes(kind: Kind, budget: Duration, before: Duration, call: fn() -> Outcome) -> Vec<Outcome> {
     let mut builder = kind.builder();
-    builder.enable_all().stall_budget(budget);
+    builder.stall_budget(budget);
     let runtime = builder.build().unwrap();
     let mut outcomes = Vec::new();
     // On a busy machine it may be kept from looking.
@@ -438,43 +439,50 @@ fn outcomes(kind: Kind, budget: Duration, before: Duration, call: fn() -> Outcom
 #[test]
 fn whatever_a_stuck_task_calls_returns_what_it_does_elsewhere() {
     const MS: Duration = Duration::from_millis(1);
-    let expected = each(|_, call| call());
-    for kind in Kind::all() {
-        // Where it computes first, the guard asks a thread that then waits.
-        for (budget, before) in [(10 * MS, 0 * MS), (10 * MS, 10 * MS), (MS, MS)] {
-            let all = each(move |name, call| (name, outcomes(kind, budget, before, call)));
-            for ((name, outcomes), expected) in all.into_iter().zip(&expected) {
-                for outcome in outcomes {
-                    assert_eq!(outcome, *expected, "{name}, {kind}");
+    let name = "calls::whatever_a_stuck_task_calls_returns_what_it_does_elsewhere";
+    in_child(name, || {
+        let expected = each(|_, call| call());
+        for kind in Kind::all() {
+            // Where it computes first, the guard asks a thread that then waits.
+            for (budget, before) in [(10 * MS, 0 * MS), (10 * MS, 10 * MS), (MS, MS)] {
+                let all = each(move |name, call| (name, outcomes(kind, budget, before, call)));
+                for ((name, outcomes), expected) in all.into_iter().zip(&expected) {
+                    for outcome in outcomes {
+                        assert_eq!(outcome, *expected, "{name}, {kind}");
+                    }
                 }
             }
         }
-    }
+    });
 }
 
 /// At every moment of the guard's, a thread that has computed begins to wait.
 #[test]
 fn a_thread_that_computes_and_then_sleeps_is_never_woken() {
-    for kind in Kind::all() {
-        let mut builder = kind.builder();
-        builder.stall_budget(Duration::from_millis(2));
-        let runtime = builder.enable_all().build().unwrap();
-        const ROUNDS: u32 = 300;
-        let task = runtime.spawn(async {
-            for round in 0..ROUNDS {
-                // A poll of its own.
-                tapio::task::yield_now().await;
-                compute(Duration::from_micros(u64::from(round * 7919 % 4_000)));
-                let short = libc::timespec {
-                    tv_sec: 0,
-                    tv_nsec: 1_000_000,
-                };
-                // SAFETY: reads a local.
-                let slept = outcome(unsafe { libc::nanosleep(&raw const short, ptr::null_mut()) });
-                assert_eq!(slept, (0, None), "round {round}");
-            }
-        });
-        runtime.block_on(task).unwrap();
-        assert!(runtime.metrics().num_stalls() >= 1, "{kind}");
-    }
+    const ROUNDS: u32 = 300;
+    let name = "calls::a_thread_that_computes_and_then_sleeps_is_never_woken";
+    in_child(name, || {
+        for kind in Kind::all() {
+            let mut builder = kind.builder();
+            builder.stall_budget(Duration::from_millis(2));
+            let runtime = builder.build().unwrap();
+            let task = runtime.spawn(async {
+                for round in 0..ROUNDS {
+                    // A poll of its own.
+                    tapio::task::yield_now().await;
+                    compute(Duration::from_micros(u64::from(round * 7919 % 4_000)));
+                    let short = libc::timespec {
+                        tv_sec: 0,
+                        tv_nsec: 1_000_000,
+                    };
+                    // SAFETY: reads a local.
+                    let slept =
+                        outcome(unsafe { libc::nanosleep(&raw const short, ptr::null_mut()) });
+                    assert_eq!(slept, (0, None), "round {round}");
+                }
+            });
+            runtime.block_on(task).unwrap();
+            assert!(runtime.metrics().num_stalls() >= 1, "{kind}");
+        }
+    });
 }
