@@ -234,6 +234,7 @@ impl Asked {
             cause,
             lasted: self.lasted,
             cpu: self.used,
+            tid: entry.target.tid(),
             role: entry.host.role(),
             thread: entry.thread.name().map(Into::into),
             runtime: entry.host.runtime_name(),

@@ -73,7 +73,7 @@
 // judges what it does, and `span`, which knows for how long; `engine` is the
 // thread that looks, at moments that `jitter` spreads; `copier` is the one that
 // comes by stacks, each as in `copying`, and `reporter` the one that finds
-// words; `advice` adds up what was seen by spawn site.
+// words, with `std_locks`, which sees circles of them; `advice` adds up what was seen by spawn site.
 
 mod advice;
 mod copier;
@@ -86,14 +86,15 @@ mod jitter;
 mod reporter;
 mod sight;
 mod span;
+mod std_locks;
 
 pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
     Advice, CallbackPanic, Culprit, Deadlock, DeadlockParty, Futurelock, GroupFailuresLost,
     LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait, Report,
-    Rescue, ShutdownWaits, SiteAdvice, Stall, StallCause, StallEnded, Subscription, TaskInfo,
-    UnobservedError, UnobservedPanic, UnreadResult, Verdict, lock_budget, note_panic_places,
-    on_report, resume_observed, set_lock_budget,
+    Rescue, ShutdownWaits, SiteAdvice, Stall, StallCause, StallEnded, StdLock, StdLockParty,
+    Subscription, TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict, lock_budget,
+    note_panic_places, on_report, resume_observed, set_lock_budget,
 };
 
 pub use crate::stack::{Frame, Origin, Stack};

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::copying::Copied;
+use super::std_locks::StdLocks;
 use crate::capture::NoStack;
 use crate::report::{Culprit, LimitHit, Report, Rescue, Stall, StallCause, StallEnded};
 use crate::threads;
@@ -54,6 +55,7 @@ pub(super) struct Found {
     pub(super) cause: StallCause,
     pub(super) lasted: Duration,
     pub(super) cpu: Duration,
+    pub(super) tid: i32,
     pub(super) role: String,
     pub(super) thread: Option<Arc<str>>,
     pub(super) runtime: Option<Arc<str>>,
@@ -191,6 +193,7 @@ struct Groups {
     /// Those that were reported in full and go on: their number, and what was
     /// said.
     open: HashMap<u64, Open>,
+    std_locks: StdLocks,
 }
 
 struct Group {
@@ -223,25 +226,47 @@ impl Groups {
 
     fn found(&mut self, number: u64, found: Found) {
         let runtime = found.runtime_number;
-        let stall = found.into_stall();
+        let (stall, _) = found.into_stall();
         self.say(number, (runtime, stall.key()), stall);
     }
 
-    /// Says of a stall that goes on what it has come to, if that is news.
+    /// Says of a stall that goes on what it has come to.
     fn again(&mut self, number: u64, found: Found) {
-        let runtime = found.runtime_number;
-        let mut stall = found.into_stall();
         let Some(open) = self.open.get(&number) else {
             return;
         };
+        let runtime = found.runtime_number;
+        let tid = found.tid;
+        let (mut stall, copied) = found.into_stall();
+        stall.std_lock = match (&copied, &stall.stack) {
+            (Some(copied), Some(stack)) => {
+                let who = (&stall.culprit, &*stall.role);
+                self.std_locks.note(number, tid, copied, stack, who)
+            }
+            _ => None,
+        };
+        let has_circle = stall
+            .std_lock
+            .as_ref()
+            .is_some_and(|it| !it.circle.is_empty());
         let key = (runtime, stall.key());
-        let is_same_cause = stall.cause.is_like(&open.cause);
-        if is_same_cause && (open.key == key || stall.stack.is_none()) {
+        let is_unchanged =
+            stall.cause.is_like(&open.cause) && (open.key == key || stall.stack.is_none());
+        stall.was_reported = open.stall.is_some();
+        stall.is_unchanged = is_unchanged && stall.was_reported;
+        if is_unchanged && !has_circle && open.stall.is_none() {
+            // A repetition, which is only counted.
             return;
         }
-        stall.was_reported = open.stall.is_some();
-        self.open.remove(&number);
-        self.say(number, key, stall);
+        if !is_unchanged && !has_circle && !stall.was_reported {
+            self.open.remove(&number);
+            return self.say(number, key, stall);
+        }
+        Report::Stall(stall.clone()).deliver();
+        let cause = stall.cause.clone();
+        let key = if is_unchanged { open.key } else { key };
+        let stall = Some(stall);
+        self.open.insert(number, Open { key, cause, stall });
     }
 
     fn say(&mut self, number: u64, key: Key, stall: Stall) {
@@ -282,6 +307,7 @@ impl Groups {
     }
 
     fn ended(&mut self, number: u64, lasted: Duration) {
+        self.std_locks.forget(number);
         let Some(open) = self.open.remove(&number) else {
             return;
         };
@@ -328,17 +354,20 @@ impl Groups {
 }
 
 impl Found {
-    fn into_stall(self) -> Stall {
-        let (stack, no_stack) = match self.stack {
-            Ok(copied) => (Some(copied.raw.resolve()), None),
-            Err(why) => (None, Some(why.to_string())),
+    /// With the copy that its stack is from.
+    fn into_stall(self) -> (Stall, Option<Copied>) {
+        let (stack, no_stack, copied) = match self.stack {
+            Ok(copied) => (Some(copied.raw.resolve()), None, Some(copied)),
+            Err(why) => (None, Some(why.to_string()), None),
         };
-        Stall {
+        let stall = Stall {
             culprit: self.culprit,
             cause: self.cause.named_by(stack.as_ref()),
             lasted: self.lasted,
             cpu: self.cpu,
             was_reported: false,
+            is_unchanged: false,
+            std_lock: None,
             role: self.role,
             thread: self.thread,
             runtime: self.runtime,
@@ -347,6 +376,7 @@ impl Found {
             stack,
             no_stack,
             repeats: 0,
-        }
+        };
+        (stall, copied)
     }
 }

@@ -22,6 +22,7 @@ mod place;
 mod shutdown;
 mod sites;
 mod stall;
+mod std_lock;
 mod task;
 mod unobserved;
 
@@ -40,6 +41,7 @@ pub use self::observed::resume_observed;
 pub use self::place::note_panic_places;
 pub use self::shutdown::ShutdownWaits;
 pub use self::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
+pub use self::std_lock::{StdLock, StdLockParty};
 pub use self::task::TaskInfo;
 pub use self::unobserved::{UnobservedError, UnobservedPanic, UnreadResult};
 

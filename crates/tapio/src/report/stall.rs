@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TaskInfo;
+use super::{StdLock, TaskInfo};
 use crate::post::Running;
 use crate::stack::Stack;
 use crate::task_id::Id;
@@ -25,8 +25,14 @@ pub struct Stall {
     pub lasted: Duration,
     /// How much CPU time it has used in that.
     pub cpu: Duration,
-    /// Whether it was reported before, when it did something else.
+    /// Whether it was reported before: one that goes on is reported again, as
+    /// it is then, after 1 s, 10 s and 60 s.
     pub was_reported: bool,
+    /// Whether it was at the same place then.
+    pub(crate) is_unchanged: bool,
+    /// The lock of the standard library that it waits for, if it does and has
+    /// for a second or longer.
+    pub std_lock: Option<StdLock>,
     /// What the thread is to the runtime: `worker 1`, `block_on`.
     pub role: String,
     /// The thread's name.
@@ -171,6 +177,13 @@ impl Stall {
     }
 
     fn help(&self) -> &'static str {
+        if self
+            .std_lock
+            .as_ref()
+            .is_some_and(|it| !it.circle.is_empty())
+        {
+            return "take locks in the same order everywhere, or hold only one at a time";
+        }
         match &self.cause {
             StallCause::Computing => {
                 "compute with tapio::cpu::spawn, or give way between steps with \
@@ -245,11 +258,22 @@ impl fmt::Display for Stall {
         if let Some(runtime) = &self.runtime {
             write!(f, " of runtime {runtime:?}")?;
         }
-        write!(f, " for {} ms, {}", self.lasted.as_millis(), self.cause)?;
+        write!(f, " for {} ms, ", self.lasted.as_millis())?;
+        if self.is_unchanged {
+            f.write_str("still ")?;
+        }
+        write!(f, "{}", self.cause)?;
         if self.cpu >= Duration::from_millis(1) {
             write!(f, " ({} ms on a CPU)", self.cpu.as_millis())?;
         }
+        let circle = self.std_lock.as_ref().filter(|it| !it.circle.is_empty());
+        if self.is_unchanged && circle.is_none() {
+            return write!(f, "{}", Place(self.place()));
+        }
         writeln!(f)?;
+        if let Some(circle) = circle {
+            writeln!(f, "  {circle}")?;
+        }
         match (&self.stack, &self.no_stack) {
             (Some(stack), _) => writeln!(f, "{stack}")?,
             (None, Some(why)) => writeln!(f, "  its stack is not known: {why}")?,
