@@ -133,6 +133,8 @@ impl StdLocks {
 
 /// The lock whose function this is, which waits for it.
 fn kind_of(function: &str) -> Option<&'static str> {
+    // `<type>::function`, as some compilers name it.
+    let function = function.trim_start_matches('<');
     let function = function.strip_prefix("std::sys::sync::")?;
     let is_of = |lock, functions: &[&str]| {
         let is_waiting = |last| function.ends_with(last);
@@ -165,8 +167,12 @@ mod tests {
 
     #[test]
     fn a_lock_is_known_by_the_function_that_waits() {
-        let mutex = "std::sys::sync::mutex::futex::Mutex::lock_contended";
-        assert_eq!(kind_of(mutex), Some("Mutex"));
+        for mutex in [
+            "std::sys::sync::mutex::futex::Mutex::lock_contended",
+            "<std::sys::sync::mutex::futex::Mutex>::lock_contended",
+        ] {
+            assert_eq!(kind_of(mutex), Some("Mutex"));
+        }
         for function in ["read_contended", "write_contended"] {
             let function = format!("std::sys::sync::rwlock::futex::RwLock::{function}");
             assert_eq!(kind_of(&function), Some("RwLock"));

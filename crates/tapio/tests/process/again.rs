@@ -6,6 +6,7 @@ use std::sync::{Arc, Barrier, Mutex, RwLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use rustix::thread::ClockId;
 use tapio::guard::{Culprit, Report, Stall, StallCause, Subscription, on_report};
 
 use crate::child::in_child;
@@ -19,6 +20,17 @@ fn stalls() -> (mpsc::Receiver<Stall>, Subscription) {
         }
     });
     (told, subscription)
+}
+
+/// What this thread has used of a CPU.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+fn compute(time: Duration) {
+    let begin = cpu_time();
+    while black_box(cpu_time()) - begin < time {}
 }
 
 /// Where the user's code is, in this file.
@@ -42,11 +54,13 @@ fn a_task_that_computes_and_then_waits_is_told_of_as_it_is_each_time() {
             let runtime = kind.build();
             let lock = Arc::new(Mutex::new(()));
             let guard = lock.lock().unwrap();
-            let (first, has_been_told) = mpsc::channel();
+            let metrics = runtime.metrics();
             let line = Arc::new(AtomicU32::new(0));
             let (wanted, at) = (Arc::clone(&lock), Arc::clone(&line));
             let task = runtime.spawn(async move {
-                while black_box(has_been_told.try_recv().is_err()) {}
+                while black_box(metrics.num_stalls() == 0) {}
+                // Some ticks, for its stack to be copied.
+                compute(Duration::from_millis(50));
                 at.store(line!() + 1, Ordering::Relaxed);
                 drop(wanted.lock().unwrap());
             });
@@ -57,7 +71,6 @@ fn a_task_that_computes_and_then_waits_is_told_of_as_it_is_each_time() {
             let stall = told.recv().unwrap();
             assert!(matches!(stall.cause, StallCause::Computing), "{stall}");
             assert!(!stall.was_reported, "{stall}");
-            first.send(()).unwrap();
             let again = told.recv().unwrap();
             assert!(again.was_reported && waits(&again), "{kind}: {again}");
             assert_eq!(
@@ -111,7 +124,7 @@ fn std_locks_that_two_tasks_take_crosswise_are_named_as_a_deadlock() {
     in_child(name, || {
         for kind in Kind::all() {
             let (told, _subscription) = stalls();
-            let runtime = kind.build();
+            let runtime = kind.builder().rescue(true).build().unwrap();
             let mutex = Arc::new(Mutex::new(0));
             let shared = Arc::new(RwLock::new(0));
             let barrier = Arc::new(Barrier::new(2));
@@ -163,7 +176,7 @@ fn tasks_that_wait_for_someone_else_are_no_deadlock() {
     in_child(name, || {
         for kind in Kind::all() {
             let (told, _subscription) = stalls();
-            let runtime = kind.build();
+            let runtime = kind.builder().rescue(true).build().unwrap();
             let locks = [(); 2].map(|()| Arc::new(Mutex::new(())));
             let guards = locks.each_ref().map(|lock| lock.lock().unwrap());
             let tasks = locks.each_ref().map(|lock| {
