@@ -216,8 +216,8 @@ mod tests {
             waits_aligned(sender, pipe) + black_box(room)[7]
         }
 
-        let ways: [(fn(&mpsc::Sender<Target>, &mut PipeReader) -> u8, bool); 2] =
-            [(waits_aligned, false), (waits_deep, true)];
+        type Waits = fn(&mpsc::Sender<Target>, &mut PipeReader) -> u8;
+        let ways: [(Waits, bool); 2] = [(waits_aligned, false), (waits_deep, true)];
         for (waits, is_deep) in ways {
             let (mut reader, writer) = std::io::pipe().expect("a pipe");
             let (sender, receiver) = mpsc::channel();

@@ -35,6 +35,7 @@ const MILLIS: libc::c_int = WAIT.as_millis() as libc::c_int;
 
 /// What a call returned, with the error number if that says so.
 type Outcome = (i64, Option<i32>);
+type Call = fn() -> Outcome;
 
 fn outcome(returned: impl Into<i64>) -> Outcome {
     let returned = returned.into();
@@ -66,7 +67,7 @@ macro_rules! call {
 }
 
 /// Calls, by their names. Each waits for `WAIT` or longer.
-const CALLS: &[(&str, fn() -> Outcome)] = &[
+const CALLS: &[(&str, Call)] = &[
     ("nanosleep", || {
         call!(outcome(libc::nanosleep(
             &raw const TIMESPEC,
@@ -331,6 +332,7 @@ const CALLS: &[(&str, fn() -> Outcome)] = &[
     }),
     ("wait4", || {
         call!({
+            #[expect(clippy::zombie_processes, reason = "the call below waits for it")]
             let child = Command::new("sleep").arg("0.06").spawn().unwrap();
             let (pid, mut status) = (child.id() as i32, 0);
             let waited = libc::wait4(pid, &raw mut status, 0, ptr::null_mut());
@@ -401,9 +403,7 @@ fn block_what_is_waited_for() {
 }
 
 /// All calls at the same time, each on a thread of its own.
-fn each<R: Send + 'static>(
-    f: impl Fn(&'static str, fn() -> Outcome) -> R + Copy + Send + 'static,
-) -> Vec<R> {
+fn each<R: Send + 'static>(f: impl Fn(&'static str, Call) -> R + Copy + Send + 'static) -> Vec<R> {
     let threads = CALLS.iter().map(|&(name, call)| {
         thread::spawn(move || {
             block_what_is_waited_for();
@@ -417,7 +417,7 @@ fn each<R: Send + 'static>(
 
 /// Calls on a worker, after it has computed for a while, until the guard has
 /// seen that.
-fn outcomes(kind: Kind, budget: Duration, before: Duration, call: fn() -> Outcome) -> Vec<Outcome> {
+fn outcomes(kind: Kind, budget: Duration, before: Duration, call: Call) -> Vec<Outcome> {
     let mut builder = kind.builder();
     builder.stall_budget(budget);
     let runtime = builder.build().unwrap();
@@ -444,7 +444,7 @@ fn whatever_a_stuck_task_calls_returns_what_it_does_elsewhere() {
         let expected = each(|_, call| call());
         for kind in Kind::all() {
             // Where it computes first, the guard asks a thread that then waits.
-            for (budget, before) in [(10 * MS, 0 * MS), (10 * MS, 10 * MS), (MS, MS)] {
+            for (budget, before) in [(10 * MS, Duration::ZERO), (10 * MS, 10 * MS), (MS, MS)] {
                 let all = each(move |name, call| (name, outcomes(kind, budget, before, call)));
                 for ((name, outcomes), expected) in all.into_iter().zip(&expected) {
                     for outcome in outcomes {
