@@ -16,13 +16,7 @@ fn text(output: &Output) -> String {
 
 /// The peers of this build that need no io_uring.
 fn modest_peers() -> Vec<String> {
-    let known = [
-        "tapio-poll",
-        "tokio",
-        "smol",
-        "floor-epoll",
-        "floor-executor",
-    ];
+    let known = ["tapio", "tokio", "smol", "floor-epoll", "floor-executor"];
     let list = text(&bench("list"));
     let names = list.lines().filter_map(|line| line.split(' ').next());
     names
@@ -85,10 +79,10 @@ fn row<'a>(text: &'a str, peer: &str) -> Vec<&'a str> {
 
 #[test]
 fn blocks_a_worker_and_says_who_is_missing() {
-    if !has(&["tapio-mt2-poll"]) {
+    if !has(&["tapio-mt2"]) {
         return;
     }
-    let case = "suite stall --quick --peers tapio-mt2-poll,go --case";
+    let case = "suite stall --quick --peers tapio-mt2,go --case";
     let output = Command::new(env!("CARGO_BIN_EXE_tapio-bench"))
         .args(case.split(' '))
         .arg("one task sleeps")
@@ -96,7 +90,7 @@ fn blocks_a_worker_and_says_who_is_missing() {
         .expect("the binary that cargo has just built starts");
     let text = text(&output);
     assert!(output.status.success(), "{text}");
-    let cells = row(&text, "tapio-mt2-poll");
+    let cells = row(&text, "tapio-mt2");
     let blocked: f64 = cells[5].parse().expect("for how long it was blocked");
     assert!(blocked >= 300.0, "{text}");
     assert!(cells[2].ends_with(" of 1"), "{text}");
@@ -106,19 +100,17 @@ fn blocks_a_worker_and_says_who_is_missing() {
 
 #[test]
 fn a_guard_is_compared_with_none() {
-    if !has(&["tapio-poll", "tapio-poll-unguarded"]) {
+    if !has(&["tapio", "tapio-unguarded"]) {
         return;
     }
-    let peers = "tapio-poll,tapio-poll-unguarded,floor-executor";
+    let peers = "tapio,tapio-unguarded,floor-executor";
     let output = bench(&format!(
         "suite guard --quick --secs 0.05 --rounds 2 --case yield --peers {peers}"
     ));
     let text = text(&output);
     assert!(output.status.success(), "{text}");
     // The costs, then the ratio; nobody takes part who has no guard to compare.
-    let rows = text
-        .lines()
-        .filter(|line| line.starts_with("| tapio-poll |"));
+    let rows = text.lines().filter(|line| line.starts_with("| tapio |"));
     assert_eq!(rows.count(), 2, "{text}");
     assert!(text.contains(" of 2 |"), "{text}");
     assert!(!text.contains("floor-executor |"), "{text}");

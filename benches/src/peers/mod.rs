@@ -75,25 +75,15 @@ impl Peer {
 /// Every contestant of this build, in the order of the tables.
 pub(crate) const ALL: &[Peer] = &[
     #[cfg(feature = "tapio-peer")]
-    tapio::RING,
+    tapio::TAPIO,
     #[cfg(feature = "tapio-peer")]
-    tapio::POLL,
+    tapio::MT1,
     #[cfg(feature = "tapio-peer")]
-    tapio::RING_MT1,
+    tapio::MT2,
     #[cfg(feature = "tapio-peer")]
-    tapio::POLL_MT1,
+    tapio::UNGUARDED,
     #[cfg(feature = "tapio-peer")]
-    tapio::RING_MT2,
-    #[cfg(feature = "tapio-peer")]
-    tapio::POLL_MT2,
-    #[cfg(feature = "tapio-peer")]
-    tapio::RING_UNGUARDED,
-    #[cfg(feature = "tapio-peer")]
-    tapio::POLL_UNGUARDED,
-    #[cfg(feature = "tapio-peer")]
-    tapio::RING_MT1_UNGUARDED,
-    #[cfg(feature = "tapio-peer")]
-    tapio::POLL_MT1_UNGUARDED,
+    tapio::MT1_UNGUARDED,
     #[cfg(feature = "tokio-peer")]
     tokio::CURRENT_THREAD,
     #[cfg(feature = "tokio-peer")]
@@ -119,7 +109,6 @@ pub(crate) const ALL: &[Peer] = &[
     executor::PEER,
     programs::GO,
     programs::HANGOUT,
-    programs::HANGOUT_POLL,
     programs::HANGOUT_TOKIO,
     programs::HANGOUT_TOKIO_EAGER,
 ];

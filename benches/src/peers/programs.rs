@@ -49,19 +49,10 @@ pub(crate) const HANGOUT: Peer = Peer {
     can: &["chat"],
     program: Some(&Program {
         key: "hangout",
-        args: &["--driver", "ring"],
+        args: &[],
         missing: HANGOUT_MISSING,
     }),
     ..Peer::NOBODY
-};
-pub(crate) const HANGOUT_POLL: Peer = Peer {
-    name: "hangout-poll",
-    program: Some(&Program {
-        key: "hangout",
-        args: &["--driver", "poll"],
-        missing: HANGOUT_MISSING,
-    }),
-    ..HANGOUT
 };
 pub(crate) const HANGOUT_TOKIO: Peer = Peer {
     name: "hangout-tokio",

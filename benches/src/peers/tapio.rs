@@ -1,7 +1,7 @@
-//! Tapio on each of its drivers: current-thread, and with one and two workers; and what the guard
-//! is measured against, the same without it.
+//! Tapio: current-thread, and with one and two workers; and what the guard is measured against, the
+//! same without it.
 //!
-//! A twin of `tokio.rs`: what differs is the names and the choice of the driver.
+//! A twin of `tokio.rs`: what differs is the names.
 
 use std::{
     future::Future,
@@ -13,7 +13,7 @@ use std::{
 use tapio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    runtime::{Builder, DriverKind, Runtime},
+    runtime::{Builder, Runtime},
     sync::mpsc,
     task, time,
 };
@@ -24,73 +24,40 @@ use crate::{
     workloads::{Cost, Plan, Task, connection, tasks},
 };
 
-pub(crate) const RING: Peer = Peer {
+pub(crate) const TAPIO: Peer = Peer {
     name: "tapio",
     package: "tapio",
-    serve: Some(|server| serve(0, DriverKind::Ring, server)),
-    run: Some(|task, plan| run(0, DriverKind::Ring, task, plan)),
+    serve: Some(|server| serve(0, server)),
+    run: Some(|task, plan| run(0, task, plan)),
     can: &["http"],
     ..Peer::NOBODY
 };
-pub(crate) const POLL: Peer = Peer {
-    name: "tapio-poll",
-    serve: Some(|server| serve(0, DriverKind::Poll, server)),
-    run: Some(|task, plan| run(0, DriverKind::Poll, task, plan)),
-    ..RING
-};
-pub(crate) const RING_MT1: Peer = Peer {
+pub(crate) const MT1: Peer = Peer {
     name: "tapio-mt1",
-    serve: Some(|server| serve(1, DriverKind::Ring, server)),
-    run: Some(|task, plan| run(1, DriverKind::Ring, task, plan)),
-    ..RING
+    serve: Some(|server| serve(1, server)),
+    run: Some(|task, plan| run(1, task, plan)),
+    ..TAPIO
 };
-pub(crate) const POLL_MT1: Peer = Peer {
-    name: "tapio-mt1-poll",
-    serve: Some(|server| serve(1, DriverKind::Poll, server)),
-    run: Some(|task, plan| run(1, DriverKind::Poll, task, plan)),
-    ..RING
-};
-pub(crate) const RING_MT2: Peer = Peer {
+pub(crate) const MT2: Peer = Peer {
     name: "tapio-mt2",
-    serve: Some(|server| serve(2, DriverKind::Ring, server)),
-    run: Some(|task, plan| run(2, DriverKind::Ring, task, plan)),
+    serve: Some(|server| serve(2, server)),
+    run: Some(|task, plan| run(2, task, plan)),
     can: &["http", "stall"],
-    ..RING
+    ..TAPIO
 };
-pub(crate) const POLL_MT2: Peer = Peer {
-    name: "tapio-mt2-poll",
-    serve: Some(|server| serve(2, DriverKind::Poll, server)),
-    run: Some(|task, plan| run(2, DriverKind::Poll, task, plan)),
-    can: &["http", "stall"],
-    ..RING
-};
-pub(crate) const RING_UNGUARDED: Peer = Peer {
+pub(crate) const UNGUARDED: Peer = Peer {
     name: "tapio-unguarded",
-    serve: Some(|server| unguarded(|| serve(0, DriverKind::Ring, server))),
-    run: Some(|task, plan| unguarded(|| run(0, DriverKind::Ring, task, plan))),
+    serve: Some(|server| unguarded(|| serve(0, server))),
+    run: Some(|task, plan| unguarded(|| run(0, task, plan))),
     unguarded: Some("tapio"),
-    ..RING
+    ..TAPIO
 };
-pub(crate) const POLL_UNGUARDED: Peer = Peer {
-    name: "tapio-poll-unguarded",
-    serve: Some(|server| unguarded(|| serve(0, DriverKind::Poll, server))),
-    run: Some(|task, plan| unguarded(|| run(0, DriverKind::Poll, task, plan))),
-    unguarded: Some("tapio-poll"),
-    ..RING
-};
-pub(crate) const RING_MT1_UNGUARDED: Peer = Peer {
+pub(crate) const MT1_UNGUARDED: Peer = Peer {
     name: "tapio-mt1-unguarded",
-    serve: Some(|server| unguarded(|| serve(1, DriverKind::Ring, server))),
-    run: Some(|task, plan| unguarded(|| run(1, DriverKind::Ring, task, plan))),
+    serve: Some(|server| unguarded(|| serve(1, server))),
+    run: Some(|task, plan| unguarded(|| run(1, task, plan))),
     unguarded: Some("tapio-mt1"),
-    ..RING
-};
-pub(crate) const POLL_MT1_UNGUARDED: Peer = Peer {
-    name: "tapio-mt1-poll-unguarded",
-    serve: Some(|server| unguarded(|| serve(1, DriverKind::Poll, server))),
-    run: Some(|task, plan| unguarded(|| run(1, DriverKind::Poll, task, plan))),
-    unguarded: Some("tapio-mt1-poll"),
-    ..RING
+    ..TAPIO
 };
 
 /// Does `work` with runtimes that no guard watches.
@@ -104,7 +71,7 @@ fn unguarded<T>(work: impl FnOnce() -> T) -> T {
 static GUARDED: AtomicBool = AtomicBool::new(true);
 
 /// A runtime with so many workers; none means current-thread.
-fn runtime(workers: usize, driver: DriverKind) -> Result<Runtime, String> {
+fn runtime(workers: usize) -> Result<Runtime, String> {
     let mut builder = match workers {
         0 => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
@@ -115,25 +82,11 @@ fn runtime(workers: usize, driver: DriverKind) -> Result<Runtime, String> {
     if !GUARDED.load(Ordering::Relaxed) {
         builder.stall_budget(Duration::ZERO);
     }
-    let runtime = builder
-        .enable_all()
-        .driver(driver)
-        .build()
-        .map_err(failed("building"))?;
-    // A refused ring falls back to readiness, which here has a row of its own.
-    let metrics = runtime.metrics();
-    if metrics.driver() != driver {
-        let reason = metrics.driver_refusal().unwrap_or_default();
-        return Err(format!(
-            "it runs on {:?} instead: {reason}",
-            metrics.driver()
-        ));
-    }
-    Ok(runtime)
+    builder.enable_all().build().map_err(failed("building"))
 }
 
-fn serve(workers: usize, driver: DriverKind, server: &Server) -> Result<(), String> {
-    let runtime = runtime(workers, driver)?;
+fn serve(workers: usize, server: &Server) -> Result<(), String> {
+    let runtime = runtime(workers)?;
     let accepting = accept(server.clone());
     // The listener belongs to a task: with workers, the thread of block_on is none.
     runtime.block_on(async { tapio::spawn(accepting).await.map_err(failed("accepting"))? })
@@ -156,8 +109,8 @@ async fn accept(server: Server) -> Result<(), String> {
     }
 }
 
-fn run(workers: usize, driver: DriverKind, task: Task, plan: Plan) -> Result<Cost, String> {
-    let runtime = runtime(workers, driver)?;
+fn run(workers: usize, task: Task, plan: Plan) -> Result<Cost, String> {
+    let runtime = runtime(workers)?;
     Ok(tasks!(Tapio, task, plan, spawn, |root| runtime
         .block_on(async { spawn(root).await })))
 }

@@ -16,9 +16,8 @@ by the answers in between. The user share is sampled by the kernel and is coarse
 one process, \"CPU ns\" is the CPU time of all of its threads for each operation, the median of many
 batches; \"on the clock\" is what passed meanwhile. Latencies are in buckets of 1/128; in an open
 loop they count from when a request was due, not from when it was sent. Every peer uses the system's
-allocator. `-mt1` and `-mt2` are multi-threaded runtimes with one and two workers, `-poll` is Tapio
-on readiness instead of io_uring, `-unguarded` Tapio without its guard, `floor-` is a minimal
-program without a runtime. What is slower than a peer is here too.
+allocator. `-mt1` and `-mt2` are multi-threaded runtimes with one and two workers, `-unguarded` is
+Tapio without its guard, `floor-` is a minimal program without a runtime. What is slower than a peer is here too.
 ";
 
 /// `document` with the section `name` replaced by `text`, or put in its place.

@@ -23,6 +23,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use slab::Slab;
 
 use crate::contract::Remote;
+use crate::error::is_shut_down_error;
 use crate::ready::{Interest, Ready};
 use crate::wakes::Wakes;
 
@@ -353,16 +354,22 @@ impl Source {
     ///
     /// # Errors
     /// What the kernel answers to the registration; both directions are then
-    /// assumed ready again, so that the next attempt asks anew.
+    /// assumed ready again, so that the next attempt asks anew. That a driver
+    /// is gone is no error here, but what everybody who waits is told.
     pub fn arm(self: &Arc<Self>, home: impl FnOnce() -> Arc<dyn Remote>) -> std::io::Result<()> {
-        let outcome = self.home.get_or_init(home).arm(self);
-        if outcome.is_err() {
-            // Whoever began to wait meanwhile relied on this attempt.
-            let mut wakes = Wakes::default();
+        let Err(error) = self.home.get_or_init(home).arm(self) else {
+            return Ok(());
+        };
+        // Whoever began to wait meanwhile relied on this attempt.
+        let mut wakes = Wakes::default();
+        let is_gone = is_shut_down_error(&error);
+        if is_gone {
+            self.shut_down(&mut wakes);
+        } else {
             self.disarmed(&mut wakes);
-            wakes.wake_all();
         }
-        outcome
+        wakes.wake_all();
+        if is_gone { Ok(()) } else { Err(error) }
     }
 
     /// Ends the driver's watch; the descriptor may be closed afterwards.

@@ -175,7 +175,7 @@ fn next_call() -> Option<Call> {
 /// Runs a callback as what it is: code of the place where it was given, which
 /// nobody waits for.
 fn contained(origin: Origin, f: impl FnOnce()) {
-    let _running = context::enter_task(origin.task, origin.given_at);
+    let _running = context::enter_callback(origin.task, origin.given_at);
     let called = catch_unwind(AssertUnwindSafe(|| coop::with_unlimited(f)));
     if let Err(payload) = called {
         report(origin, &*payload);

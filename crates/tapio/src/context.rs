@@ -19,7 +19,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::post::{Pinned, Post, Running};
+use crate::post::{Pinned, Post, Running, Seen};
 use crate::tally::Tally;
 
 thread_local! {
@@ -132,6 +132,18 @@ pub(crate) fn current() -> (u64, Running) {
     })
 }
 
+/// The poll under way, if it is that of a task which ends with it, since its
+/// runtime ends.
+pub(crate) fn ending_poll() -> Option<Seen> {
+    HOT.with(|hot| {
+        let post = hot.watched_post()?;
+        let poll = post.look();
+        // Inside of `block_in_place`, nobody waits for what a poll answers.
+        let is_driven = hot.entered.get() != Entered::Outside;
+        (post.is_ending() && is_driven && poll.running().is_task()).then_some(poll)
+    })
+}
+
 /// Marks this thread as running a task until the guard is dropped.
 ///
 /// # Cost
@@ -145,6 +157,12 @@ pub(crate) fn enter_task(id: u64, spawned_at: &'static Location<'static>) -> Run
 /// of a task or not.
 pub(crate) fn enter_blocked_on(at: &'static Location<'static>) -> RunGuard {
     enter(current_task(), Running::block_on(at))
+}
+
+/// Marks this thread as running a callback that was given at a place, for a
+/// task or for none.
+pub(crate) fn enter_callback(task: u64, given_at: &'static Location<'static>) -> RunGuard {
+    enter(task, Running::callback(given_at))
 }
 
 /// Marks this thread as running code that is no task's until the guard is

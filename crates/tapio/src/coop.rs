@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::context::{self, Budget};
+use crate::post::Seen;
 
 /// Operations that one poll may do before it gives way.
 const OPERATIONS: u8 = 128;
@@ -66,6 +67,33 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Spent> {
             Poll::Pending
         }
     }
+}
+
+/// How often one poll of a task that ends with it is answered "pending".
+/// Joins and the like poll some of their parts again. Who goes on and on
+/// (somebody else's `block_on` inside of the task) is to be told.
+const ENDING_MAX: u32 = 1_000;
+
+/// Pending for a task that ends with this poll, since its runtime does: what
+/// its runtime can no longer give is then nothing that the task has to hear
+/// of. Ready for all else.
+///
+/// # Cost
+/// A look at the thread's post.
+pub(crate) fn poll_ending(cx: &mut Context<'_>) -> Poll<()> {
+    thread_local!(static ANSWERED: Cell<(Option<Seen>, u32)> = const { Cell::new((None, 0)) });
+    let poll = context::ending_poll();
+    if poll.is_none() {
+        return Poll::Ready(());
+    }
+    let (before, count) = ANSWERED.get();
+    let count = if before == poll { count + 1 } else { 1 };
+    ANSWERED.set((poll, count));
+    if count > ENDING_MAX {
+        return Poll::Ready(());
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// Whether a unit is left.

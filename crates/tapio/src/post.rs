@@ -10,7 +10,7 @@ use std::fmt;
 use std::panic::Location;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -27,7 +27,10 @@ const CODES_MAX: u64 = 4;
 /// Set for the future of a `block_on`. A `Location` is aligned, so its
 /// address leaves this bit to us.
 const BLOCK_ON: u64 = 1 << COUNT_BITS;
-const _: () = assert!(align_of::<Location<'static>>() > 2);
+/// Set for a callback. So does this one.
+const CALLBACK: u64 = 2 << COUNT_BITS;
+const FLAGS: u64 = BLOCK_ON | CALLBACK;
+const _: () = assert!(align_of::<Location<'static>>() >= 4);
 
 impl Running {
     pub(crate) const NOTHING: Running = Running(0);
@@ -49,19 +52,32 @@ impl Running {
         Running(Running::task(at).0 | BLOCK_ON)
     }
 
+    /// A callback, by where it was given.
+    pub(crate) fn callback(at: &'static Location<'static>) -> Running {
+        Running(Running::task(at).0 | CALLBACK)
+    }
+
     /// As a number, to be kept beside others.
     #[inline]
     pub(crate) fn word(self) -> u64 {
         self.0
     }
 
+    pub(crate) fn is_task(self) -> bool {
+        self.location().is_some() && self.0 & BLOCK_ON == 0
+    }
+
     pub(crate) fn is_block_on(self) -> bool {
         self.location().is_some() && self.0 & BLOCK_ON != 0
     }
 
-    /// Where the task or the `block_on` is, if it is one.
+    pub(crate) fn is_callback(self) -> bool {
+        self.location().is_some() && self.0 & CALLBACK != 0
+    }
+
+    /// Where the task, the `block_on` or the callback is, if it is one.
     pub(crate) fn location(self) -> Option<&'static Location<'static>> {
-        let address = (self.0 & !BLOCK_ON) >> COUNT_BITS;
+        let address = (self.0 & !FLAGS) >> COUNT_BITS;
         if address <= CODES_MAX {
             return None;
         }
@@ -112,6 +128,8 @@ pub(crate) struct Post {
     word: AtomicU64,
     /// The id of the running task; zero outside of tasks.
     task: AtomicU64,
+    /// Whether the tasks that this thread runs end with their polls.
+    is_ending: AtomicBool,
     /// The sets of local tasks that are being polled, the innermost last.
     pinned: Mutex<Vec<Arc<dyn Pinned>>>,
 }
@@ -121,6 +139,7 @@ impl Post {
         Post {
             word: AtomicU64::new(0),
             task: AtomicU64::new(0),
+            is_ending: AtomicBool::new(false),
             pinned: Mutex::new(Vec::new()),
         }
     }
@@ -146,6 +165,18 @@ impl Post {
     pub(crate) fn task(&self) -> u64 {
         // Relaxed: pairs with `say`.
         self.task.load(Ordering::Relaxed)
+    }
+
+    /// Says that the tasks which this thread runs end with their polls, as
+    /// their runtime does.
+    pub(crate) fn set_ending(&self) {
+        // Relaxed, both: a flag that stands for itself. Timers and drivers,
+        // whose refusals make a task look, end after it under locks.
+        self.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Relaxed)
     }
 
     /// Says that `tasks` wait for this thread until they are unpinned.
@@ -195,6 +226,18 @@ mod tests {
         post.say(7, Running::task(here));
         assert_ne!(post.look(), first);
         assert_eq!(post.look().running(), first.running());
+    }
+
+    #[test]
+    fn a_place_is_told_from_the_same_place_of_another_kind() {
+        let here = Location::caller();
+        let kinds = [Running::task, Running::block_on, Running::callback];
+        for (index, kind) in kinds.into_iter().enumerate() {
+            let running = kind(here);
+            assert_eq!(running.location(), Some(here));
+            assert_eq!(running.is_block_on(), index == 1);
+            assert_eq!(running.is_callback(), index == 2);
+        }
     }
 
     #[test]

@@ -85,10 +85,19 @@ impl Syscall {
     /// `__clock_nanosleep`.
     pub(crate) fn of_function(name: &str) -> Option<Syscall> {
         let name = name.trim_start_matches('_');
-        let call: Sysno = name.strip_prefix("GI___").unwrap_or(name).parse().ok()?;
+        let name = name.strip_prefix("GI___").unwrap_or(name);
+        // Of a function for large files.
+        let name = name.strip_suffix("64").unwrap_or(name);
+        let call: Sysno = name.parse().ok()?;
         Some(Syscall {
             number: call.id().into(),
         })
+    }
+
+    /// Whether it gets memory or gives it back.
+    pub(crate) fn is_of_memory(&self) -> bool {
+        let calls = ["brk", "madvise", "mmap", "mprotect", "mremap", "munmap"];
+        self.name().is_some_and(|name| calls.contains(&name))
     }
 
     pub(crate) fn is_sleep(&self) -> bool {

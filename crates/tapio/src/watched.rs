@@ -35,7 +35,8 @@ impl<E: AsFd> Watched<E> {
             "A Tokio 1.x context was found, but IO is disabled. Call `enable_io` on the runtime \
              builder to enable IO."
         );
-        if handle.shared.is_stopping() {
+        // A task that ends with its poll has it end at its next await.
+        if handle.shared.is_stopping() && context::ending_poll().is_none() {
             return Err(tapio_driver::shut_down_error());
         }
         let source = Source::new(io.as_fd().as_raw_fd());
@@ -78,7 +79,7 @@ impl<E: AsFd> Watched<E> {
             None => ready!(self.source.poll_ready(cx, direction)),
         };
         spent.made_progress();
-        Poll::Ready(check(event))
+        check(cx, event).map_ok(|()| event)
     }
 
     /// What the kernel says at this moment of an object that is not watched.
@@ -133,7 +134,7 @@ impl<E: AsFd> Watched<E> {
         let spent = ready!(coop::poll_proceed(cx));
         loop {
             let event = ready!(self.source.poll_ready(cx, direction));
-            let event = check(event)?;
+            ready!(check(cx, event))?;
             match attempt(|| f(self.get())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.refute(event, direction)?;
@@ -179,7 +180,7 @@ impl<E: AsFd> Watched<E> {
         let spent = ready!(coop::poll_proceed(cx));
         loop {
             let event = ready!(self.source.poll_ready(cx, direction));
-            let event = check(event)?;
+            ready!(check(cx, event))?;
             match attempt(|| f(self.get())) {
                 Ok(done) => {
                     let is_short = 0 < done && done < asked.min(COUNT_MAX);
@@ -214,7 +215,7 @@ impl<E: AsFd> Watched<E> {
                 let spent = ready!(coop::poll_proceed(cx));
                 let event = ready!(waiter.poll(cx, interest));
                 spent.made_progress();
-                Poll::Ready(check(event))
+                check(cx, event).map_ok(|()| event)
             })
             .await?;
             match attempt(|| f(self.get())) {
@@ -239,7 +240,7 @@ impl<E: AsFd> Watched<E> {
                 Some(event) => event,
                 None => ready!(waiter.poll(cx, interest)),
             };
-            Poll::Ready(check(event))
+            check(cx, event).map_ok(|()| event)
         })
         .await
     }
@@ -315,12 +316,15 @@ fn directions(interest: Interest) -> impl Iterator<Item = Direction> {
     read.into_iter().chain(write)
 }
 
-/// A driver that is gone for good is an error for whoever waits on it.
-fn check(event: Event) -> io::Result<Event> {
+/// A driver that is gone for good is an error for whoever waits on it, other
+/// than a task that ends with it.
+#[inline]
+fn check(cx: &mut Context<'_>, event: Event) -> Poll<io::Result<()>> {
     if event.is_shutdown {
-        return Err(tapio_driver::shut_down_error());
+        ready!(coop::poll_ending(cx));
+        return Poll::Ready(Err(tapio_driver::shut_down_error()));
     }
-    Ok(event)
+    Poll::Ready(Ok(()))
 }
 
 /// A place in a source's queue, left when dropped.

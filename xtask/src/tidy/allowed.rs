@@ -84,6 +84,10 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
                 "asks the scheduler for something that no crate wraps",
             ),
             (
+                "crates/tapio/src/stack/image.rs",
+                "maps the program's real file, to name what the real program is in",
+            ),
+            (
                 "crates/tapio/src/stack/memory.rs",
                 "reads this process's own memory with the kernel's care",
             ),

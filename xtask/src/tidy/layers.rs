@@ -76,7 +76,7 @@ const TAPIO_MODULES: &[Row] = &[
         "report",
         &["context", "post", "stack", "task_id", "thread_state"],
     ),
-    ("coop", &["context"]),
+    ("coop", &["context", "post"]),
     ("main_future", &[]),
     ("callback", &["context", "coop", "report"]),
     (
@@ -200,7 +200,7 @@ const DRIVER_MODULES: &[Row] = &[
     ("ready", &[]),
     ("wake", &["error"]),
     ("contract", &["ready", "source", "wakes"]),
-    ("source", &["contract", "ready", "wakes"]),
+    ("source", &["contract", "error", "ready", "wakes"]),
     ("epoll", &["contract", "error", "ready", "source", "wakes"]),
     (
         "driver",

@@ -133,6 +133,8 @@ impl<T> Future for JoinHandle<T> {
         if !self.poll_complete(cx.waker()) {
             return Poll::Pending;
         }
+        // To one that ends with its runtime, it is nothing that another has.
+        ready!(coop::poll_ending(cx));
         let mut output: Option<Result<T, JoinError>> = None;
         // SAFETY: complete, and the handle has the output, whose type is `T`
         // by the contract of `new`.

@@ -17,7 +17,7 @@ use super::entry::Entry;
 use super::eye::Asked;
 use super::reporter;
 use crate::post::Seen;
-use crate::threads;
+use crate::{slice, threads};
 
 /// Between two looks at a thread whose stack is wanted.
 const PERIOD: Duration = Duration::from_millis(2);
@@ -152,6 +152,8 @@ impl State {
 
 /// The life of the thread.
 fn run() {
+    // A stall may be over soon, and all CPUs busy.
+    slice::shorten();
     let mut at_work = AtWork::default();
     let mut state = COPIER.lock();
     loop {

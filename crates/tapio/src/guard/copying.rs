@@ -14,7 +14,7 @@ use crate::thread_state::{ThreadState, Wait, cpu_time, state_of};
 /// A thread that was asked answers at the next tick that finds it on a CPU,
 /// which comes every 1 to 10 ms. It is waited for longer, while threads are
 /// kept from CPUs; and not for ever, since some compute in the kernel.
-const PATIENCE: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The same by what the thread has used of a CPU: a few ticks.
 const PATIENCE_CPU: Duration = Duration::from_millis(40);
 /// A copy that was made longer ago says nothing of what goes on.
@@ -149,6 +149,18 @@ impl Copying {
         match state_of(self.entry.target.tid()) {
             ThreadState::Blocked(Ok(wait)) => {
                 self.last = Some(Last::Waits(wait));
+                // What it copied before it began to wait is of this poll.
+                if let Some(request) = self.request.take() {
+                    match request.answer() {
+                        Ok(copied) => {
+                            return Ok(Some(Copied {
+                                raw: copied?,
+                                wait: None,
+                            }));
+                        }
+                        Err(not_yet) => self.request = Some(not_yet),
+                    }
+                }
                 // One that computes may wait for a moment.
                 if is_computing && (last != self.last || cause.is_none()) {
                     return Ok(None);

@@ -92,9 +92,9 @@ pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
     Advice, CallbackPanic, Culprit, Deadlock, DeadlockParty, Futurelock, GroupFailuresLost,
     LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait, Report,
-    Rescue, ShutdownWaits, SiteAdvice, Stall, StallCause, StallEnded, StdLock, StdLockParty,
-    Subscription, TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict, lock_budget,
-    note_panic_places, on_report, resume_observed, set_lock_budget,
+    Rescue, ShutdownWaits, SiteAdvice, SiteKind, Stall, StallCause, StallEnded, StdLock,
+    StdLockParty, Subscription, TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict,
+    lock_budget, note_panic_places, on_report, resume_observed, set_lock_budget,
 };
 
 pub use crate::stack::{Frame, Origin, Stack};

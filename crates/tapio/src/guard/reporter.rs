@@ -8,6 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use super::copying::Copied;
 use super::std_locks::StdLocks;
 use crate::capture::NoStack;
 use crate::report::{Culprit, LimitHit, Report, Rescue, Stall, StallCause, StallEnded};
-use crate::threads;
+use crate::{stack, threads};
 
 /// The same stack is reported once in so long; what came meanwhile is counted
 /// and said in one line.
@@ -27,6 +28,10 @@ const GROUPS_MAX: usize = 256;
 /// What waits to be said at most; more is counted.
 const QUEUE_MAX: usize = 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// After so long without a stack, what was read for the last ones is let go.
+/// To read it again takes some ten milliseconds of a thread that nobody waits
+/// for.
+const REMEMBER: Duration = Duration::from_secs(5);
 /// How long the end of the last runtime waits for its last words.
 const FINISH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -34,6 +39,10 @@ static REPORTER: Reporter = Reporter {
     state: Mutex::new(State::new()),
     changed: Condvar::new(),
 };
+
+/// The number of the next stall that is reported in full. Relaxed: it only
+/// tells them apart.
+static NEXT_STALL: AtomicU64 = AtomicU64::new(1);
 
 struct Reporter {
     state: Mutex<State>,
@@ -172,10 +181,15 @@ fn run() {
         REPORTER.changed.wait_for(&mut state, KEEP_ALIVE);
         drop(state);
         groups.settle(false);
+        if quiet_since.elapsed() >= REMEMBER {
+            stack::forget();
+        }
         state = REPORTER.state.lock();
     }
     state.is_running = false;
     REPORTER.changed.notify_all();
+    drop(state);
+    stack::forget();
 }
 
 /// What stalls have in common that are reported as one: their runtime and
@@ -197,6 +211,8 @@ struct Groups {
 }
 
 struct Group {
+    /// Of the stall that was reported in full.
+    number: u64,
     since: Instant,
     /// What was not said since.
     repeats: u64,
@@ -262,6 +278,10 @@ impl Groups {
             self.open.remove(&number);
             return self.say(number, key, stall);
         }
+        stall.number = match &open.stall {
+            Some(before) => before.number,
+            None => NEXT_STALL.fetch_add(1, Ordering::Relaxed),
+        };
         Report::Stall(stall.clone()).deliver();
         let cause = stall.cause.clone();
         let key = if is_unchanged { open.key } else { key };
@@ -269,7 +289,7 @@ impl Groups {
         self.open.insert(number, Open { key, cause, stall });
     }
 
-    fn say(&mut self, number: u64, key: Key, stall: Stall) {
+    fn say(&mut self, number: u64, key: Key, mut stall: Stall) {
         let cause = stall.cause.clone();
         let is_full = self.by_key.len() >= GROUPS_MAX;
         if let Some(group) = self.by_key.get_mut(&key) {
@@ -288,8 +308,10 @@ impl Groups {
             self.unsaid += 1;
             return;
         }
+        stall.number = NEXT_STALL.fetch_add(1, Ordering::Relaxed);
         Report::Stall(stall.clone()).deliver();
         let group = Group {
+            number: stall.number,
             since: Instant::now(),
             repeats: 0,
             longest: stall.lasted,
@@ -332,7 +354,10 @@ impl Groups {
                 continue;
             };
             if group.repeats > 0 {
+                let is_of_it = |open: &Open| open.key == key && open.stall.is_none();
                 let mut stall = group.last;
+                stall.number = group.number;
+                stall.is_open = self.open.values().any(is_of_it);
                 stall.lasted = group.longest;
                 stall.repeats = group.repeats;
                 Report::Stall(stall).deliver();
@@ -342,7 +367,7 @@ impl Groups {
         if self.unsaid > 0 && (all || is_due) {
             self.counted_at = Some(Instant::now());
             let unsaid = std::mem::take(&mut self.unsaid);
-            let consequence = format!("{unsaid} more stalls were counted and not reported");
+            let consequence = format!("more stalls, counted and not reported: {unsaid}");
             Report::Limit(LimitHit::new("stall_reports", GROUPS_MAX, consequence)).deliver();
         }
     }
@@ -362,7 +387,7 @@ impl Found {
         };
         let stall = Stall {
             culprit: self.culprit,
-            cause: self.cause.named_by(stack.as_ref()),
+            cause: self.cause.fitting(stack.as_ref()),
             lasted: self.lasted,
             cpu: self.cpu,
             was_reported: false,
@@ -376,6 +401,8 @@ impl Found {
             stack,
             no_stack,
             repeats: 0,
+            is_open: false,
+            number: 0,
         };
         (stall, copied)
     }

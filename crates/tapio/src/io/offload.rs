@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use crate::coop;
 use crate::io::ReadBuf;
 use crate::runtime::Handle;
 use crate::task::{JoinHandle, spawn_blocking_at};
@@ -142,6 +143,7 @@ impl<T: Write + Send + 'static> Offload<T> {
     ) -> Poll<io::Result<usize>> {
         let idle = ready!(self.poll_idle(cx))?;
         if Handle::current().is_shut_down() {
+            ready!(coop::poll_ending(cx));
             return Poll::Ready(Err(tapio_driver::shut_down_error()));
         }
         let taken = &buf[..buf.len().min(MOST)];

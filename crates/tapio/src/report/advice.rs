@@ -4,6 +4,8 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use super::words::{Brief, Many, Number, Percent};
+
 /// Places that are each given a line; the rest is counted.
 const LINES_MAX: usize = 20;
 
@@ -35,13 +37,14 @@ pub struct Advice {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SiteAdvice {
-    /// Where they were spawned, or where `block_on` was called.
+    /// Where they were spawned, `block_on` was called, or the callback given.
     pub location: &'static Location<'static>,
-    /// Whether it is the latter.
-    pub is_block_on: bool,
+    /// Which of these.
+    pub kind: SiteKind,
     /// What to make of it.
     pub verdict: Verdict,
-    /// For how long they ran, in sum.
+    /// For how long they kept workers, in sum; of a thread that runs no other
+    /// tasks, as it was relieved, only the CPU time that they used.
     pub busy: Duration,
     /// That as a part of all threads' time, from 0 to 1.
     pub share: f64,
@@ -50,10 +53,11 @@ pub struct SiteAdvice {
     /// Polls that were met; shorter ones more seldom than they ran.
     pub polls: u64,
     /// The longest time between two looks that met the same poll, without
-    /// what it waited for a CPU; zero if none was met twice.
+    /// what it waited for a CPU: the CPU time that it used and what it waited
+    /// in the kernel. Zero if none was met twice.
     pub longest_poll: Duration,
-    /// The part of long polls that was spent waiting in the kernel, from 0 to
-    /// 1.
+    /// The part of their polls' time that was spent waiting in the kernel, from
+    /// 0 to 1.
     pub blocked: f64,
     /// I/O operations that they did: all of them, not only those that were
     /// met. One that would have blocked did nothing.
@@ -66,6 +70,18 @@ pub struct SiteAdvice {
     /// The lock that they wait for, if they wait mostly for one.
     pub lock_wait: Option<LockWait>,
     pub(crate) resolution: Duration,
+}
+
+/// What a place in the source is the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum SiteKind {
+    /// Tasks were spawned there.
+    Tasks,
+    /// `block_on` was called there.
+    BlockOn,
+    /// A callback was given there.
+    Callback,
 }
 
 /// How long the tasks that were spawned at one place waited for one lock.
@@ -137,10 +153,10 @@ impl SiteAdvice {
 
     /// What was seen, without what to make of it.
     fn figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whose = if self.is_block_on {
-            "the future given to block_on at"
-        } else {
-            "tasks spawned at"
+        let whose = match self.kind {
+            SiteKind::Tasks => "tasks spawned at",
+            SiteKind::BlockOn => "the future given to block_on at",
+            SiteKind::Callback => "the callback given at",
         };
         write!(f, "{whose} {} used ", self.location)?;
         if self.samples == 0 {
@@ -156,15 +172,14 @@ impl SiteAdvice {
         }
         match self.io {
             0 => f.write_str(", no I/O")?,
-            1 => f.write_str(", one I/O operation")?,
             io if self.io_per_second >= 10.0 => {
-                let per_second = Count(self.io_per_second.round() as u64);
-                write!(f, ", {} I/O operations, {per_second} a second", Count(io))?;
+                let per_second = Number(self.io_per_second.round() as u64);
+                write!(f, ", {}, {per_second} a second", Many(io, "I/O operation"))?;
             }
-            io => write!(f, ", {} I/O operations", Count(io))?,
+            io => write!(f, ", {}", Many(io, "I/O operation"))?,
         }
         if self.offloads > 0 {
-            write!(f, ", {} calls on other threads", Count(self.offloads))?;
+            write!(f, ", {} on other threads", Many(self.offloads, "call"))?;
         }
         Ok(())
     }
@@ -184,7 +199,7 @@ impl SiteAdvice {
             }
             Verdict::Blocks => write!(
                 f,
-                ": it blocks, {} of its long polls was waiting in the kernel",
+                ": it blocks, {} of its polls' time was spent waiting in the kernel",
                 Percent(self.blocked)
             ),
             Verdict::LongPolls => f.write_str(": others wait for a poll so long"),
@@ -231,9 +246,9 @@ impl fmt::Display for SiteAdvice {
         if let Some(wait) = &self.lock_wait {
             write!(
                 f,
-                "; they waited for the lock {} {} times, {} in sum",
+                "; they waited for the lock {} {}, {} in sum",
                 wait.lock,
-                Count(wait.waits),
+                Many(wait.waits, "time"),
                 Brief(wait.waited)
             )?;
         }
@@ -264,11 +279,10 @@ impl Advice {
         let quiet: Vec<_> = self.with(|verdict| verdict == Verdict::Quiet).collect();
         if !quiet.is_empty() {
             let share = quiet.iter().map(|site| site.share).sum();
-            let count = quiet.len();
-            let places = if count == 1 { "place" } else { "places" };
+            let places = Many(quiet.len() as u64, "more place");
             write!(
                 f,
-                "\n  {count} more {places}, {} of worker time together, did no I/O themselves",
+                "\n  {places}, {} of worker time together, did no I/O themselves",
                 Percent(share)
             )?;
         }
@@ -291,11 +305,10 @@ impl fmt::Display for Advice {
         let busy = self.busy.as_secs_f64() / self.worker_time.as_secs_f64().max(1e-9);
         write!(
             f,
-            "advice: over {}, workers ran tasks {} of the time ({} looks, one each {} or \
-             sooner)",
+            "advice: over {}, workers ran tasks {} of the time ({}, one each {} or sooner)",
             Brief(self.elapsed),
             Percent(busy),
-            Count(self.looks),
+            Many(self.looks, "look"),
             Brief(self.resolution),
         )?;
         if !self.is_enough {
@@ -310,71 +323,9 @@ impl fmt::Display for Advice {
             .with(|verdict| verdict.asks_for_change() || verdict == Verdict::Fine)
             .count();
         if count > LINES_MAX {
-            write!(f, "\n  {} more places are not listed", count - LINES_MAX)?;
+            let more = Many((count - LINES_MAX) as u64, "more place");
+            write!(f, "\n  not listed: {more}")?;
         }
         self.rest(f)
-    }
-}
-
-/// A time in two digits or three.
-struct Brief(Duration);
-
-impl fmt::Display for Brief {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs_f64();
-        match seconds {
-            _ if seconds >= 10.0 => write!(f, "{seconds:.0} s"),
-            _ if seconds >= 1.0 => write!(f, "{seconds:.1} s"),
-            _ if seconds >= 0.01 => write!(f, "{:.0} ms", seconds * 1e3),
-            _ if seconds >= 0.001 => write!(f, "{:.1} ms", seconds * 1e3),
-            _ => write!(f, "{:.0} µs", seconds * 1e6),
-        }
-    }
-}
-
-struct Percent(f64);
-
-impl fmt::Display for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = self.0 * 100.0;
-        match percent {
-            _ if percent >= 9.95 => write!(f, "{percent:.0} %"),
-            _ if percent >= 0.05 || percent == 0.0 => write!(f, "{percent:.1} %"),
-            _ => f.write_str("below 0.1 %"),
-        }
-    }
-}
-
-/// A number with its thousands set apart.
-struct Count(u64);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                f.write_str(",")?;
-            }
-            write!(f, "{digit}")?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{Brief, Count, Percent};
-
-    #[test]
-    fn numbers_are_short() {
-        let text = |micros| Brief(Duration::from_micros(micros)).to_string();
-        let texts = [7, 2_000, 45_600, 1_830_000, 12_300_000].map(text);
-        assert_eq!(texts, ["7 µs", "2.0 ms", "46 ms", "1.8 s", "12 s"]);
-        let texts = [0, 999, 1_000, 12_345_678].map(|count| Count(count).to_string());
-        assert_eq!(texts, ["0", "999", "1,000", "12,345,678"]);
-        let texts = [0.0, 0.0001, 0.034, 0.71].map(|part| Percent(part).to_string());
-        assert_eq!(texts, ["0.0 %", "below 0.1 %", "3.4 %", "71 %"]);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
+use tracing::Level;
 
 use super::Report;
 
@@ -99,11 +100,10 @@ impl Report {
     /// log nor a listener.
     fn log(&self, has_listeners: bool) {
         if tracing::dispatcher::has_been_set() {
-            if matches!(self, Report::UnreadResult(_)) {
-                // Nothing is known to have gone wrong.
-                tracing::info!(target: "tapio::guard", "{self}");
-            } else {
-                tracing::warn!(target: "tapio::guard", "{self}");
+            // A level is part of what is made once for each line of source.
+            match self.level() {
+                Level::WARN => tracing::warn!(target: "tapio::guard", "{self}"),
+                _ => tracing::info!(target: "tapio::guard", "{self}"),
             }
         } else if !has_listeners {
             // Standard error that is closed leaves nobody to tell.

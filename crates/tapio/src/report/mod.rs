@@ -6,8 +6,8 @@
 //! error: nothing is silent.
 //!
 //! `deliver` says who is told and when; `budget` for how long a lock may be
-//! kept; `task` is how a report names a task; every other file is one kind of
-//! report with its text.
+//! kept; `task` is how a report names a task, `words` how it prints numbers;
+//! every other file is one kind of report with its text.
 
 mod advice;
 mod budget;
@@ -22,13 +22,17 @@ mod place;
 mod shutdown;
 mod sites;
 mod stall;
+mod stall_text;
 mod std_lock;
 mod task;
 mod unobserved;
+mod words;
 
 use std::fmt;
 
-pub use self::advice::{Advice, LockWait, SiteAdvice, Verdict};
+use tracing::Level;
+
+pub use self::advice::{Advice, LockWait, SiteAdvice, SiteKind, Verdict};
 pub(crate) use self::budget::LOCK_BUDGET;
 pub use self::budget::{lock_budget, set_lock_budget};
 pub use self::callback::CallbackPanic;
@@ -87,6 +91,20 @@ pub enum Report {
     LockHeld(LockHeld),
     /// And is so no longer.
     LockReleased(LockReleased),
+}
+
+impl Report {
+    /// How loud it is in the log: what nobody waits for, and what was asked
+    /// for, is no warning.
+    fn level(&self) -> Level {
+        match self {
+            // Nothing is known to have gone wrong.
+            Report::Advice(_) | Report::UnreadResult(_) => Level::INFO,
+            Report::Stall(stall) if stall.is_alone() => Level::INFO,
+            Report::StallEnded(ended) if ended.is_alone => Level::INFO,
+            _ => Level::WARN,
+        }
+    }
 }
 
 impl fmt::Display for Report {

@@ -6,6 +6,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::words::Many;
+
 /// A runtime was told to end, and threads of it still run something.
 ///
 /// Reported when the deadline of
@@ -87,13 +89,12 @@ impl fmt::Display for ShutdownWaits {
         ];
         let mut separator = " ";
         for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
-            let plural = if count == 1 { "" } else { "s" };
-            write!(f, "{separator}{count} {what}{plural}")?;
+            write!(f, "{separator}{}", Many(count as u64, what))?;
             separator = ", ";
         }
         f.write_str(" still running")?;
-        list(f, "task(s)", &self.tasks)?;
-        list(f, "blocking call(s)", &self.blocking_calls)?;
+        list(f, "task", &self.tasks)?;
+        list(f, "blocking call", &self.blocking_calls)?;
         write!(f, "\n  help: {}", self.help())
     }
 }
@@ -109,14 +110,12 @@ fn list(
 ) -> fmt::Result {
     let (shown, rest) = sites.split_at(sites.len().min(LINES_MAX));
     for (at, count) in shown {
-        write!(f, "\n  {count} {what} spawned at {at}")?;
+        write!(f, "\n  {} spawned at {at}", Many(*count as u64, what))?;
     }
     if !rest.is_empty() {
-        let (count, places) = (total(rest), rest.len());
-        write!(
-            f,
-            "\n  {count} more {what} spawned at {places} other places"
-        )?;
+        let more = format!("more {what}");
+        let (more, places) = (Many(total(rest) as u64, &more), rest.len() as u64);
+        write!(f, "\n  {more} spawned at {}", Many(places, "other place"))?;
     }
     Ok(())
 }
@@ -142,7 +141,7 @@ mod tests {
             others: 0,
         };
         let text = waits.to_string();
-        let first = format!("  3 blocking call(s) spawned at {one}\n");
+        let first = format!("  3 blocking calls spawned at {one}\n");
         assert!(
             text.contains("with 4 blocking calls still running"),
             "{text}"
@@ -152,7 +151,7 @@ mod tests {
         let text = waits.to_string();
         assert_eq!(text.lines().count(), LINES_MAX + 3, "{text}");
         assert!(
-            text.contains("3 more blocking call(s) spawned at 3 other places"),
+            text.contains("3 more blocking calls spawned at 3 other places"),
             "{text}"
         );
     }

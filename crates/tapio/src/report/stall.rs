@@ -1,6 +1,5 @@
 //! A poll that takes too long.
 
-use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem;
 use std::panic::Location;
@@ -17,6 +16,9 @@ use crate::thread_state::Syscall;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stall {
+    /// Tells it from the others of this process: its end and what is said of
+    /// it later have the same number.
+    pub number: u64,
     /// Whose code it is.
     pub culprit: Culprit,
     /// What it does.
@@ -51,12 +53,16 @@ pub struct Stall {
     pub no_stack: Option<String>,
     /// For how many more stalls at the same place this one report stands.
     pub repeats: u64,
+    /// Whether some of those go on.
+    pub(crate) is_open: bool,
 }
 
 /// A stall that was reported is over.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StallEnded {
+    /// That of the [`Stall`].
+    pub number: u64,
     /// Whose code it was.
     pub culprit: Culprit,
     /// How long it went on.
@@ -65,6 +71,7 @@ pub struct StallEnded {
     pub role: String,
     /// The innermost place in the user's code, as `file:line`, if known.
     pub place: Option<String>,
+    pub(crate) is_alone: bool,
 }
 
 /// Whose code keeps a thread.
@@ -75,6 +82,8 @@ pub enum Culprit {
     Task(TaskInfo),
     /// The future given to the `block_on` that was called here.
     BlockOn(&'static Location<'static>),
+    /// The callback that was given here.
+    Callback(&'static Location<'static>),
     /// A waker that is not a task's.
     Waker,
     /// A function given to the runtime's builder, as `on_thread_park`.
@@ -116,19 +125,32 @@ impl StallCause {
         }
     }
 
-    /// Names a call that the kernel only says it has restarted, by the
-    /// function of the C library that makes it.
-    pub(crate) fn named_by(self, stack: Option<&Stack>) -> StallCause {
-        match self {
-            StallCause::Blocked(Some(call)) if call.is_restarted() => {
-                let mut inside = stack.into_iter().flat_map(Stack::inside);
-                let named = inside.find_map(|frame| {
-                    let function = frame.function.as_deref()?;
-                    Syscall::of_function(function)
-                });
+    /// What the kernel said, made to fit what the stack says.
+    pub(crate) fn fitting(self, stack: Option<&Stack>) -> StallCause {
+        let (StallCause::Blocked(call), Some(stack)) = (&self, stack) else {
+            return self;
+        };
+        let inside = || stack.inside().filter_map(|frame| frame.function.as_deref());
+        match *call {
+            // The kernel has restarted a call and no longer says which: the
+            // function of the C library that makes it does.
+            Some(call) if call.is_restarted() => {
+                let named = inside().find_map(Syscall::of_function);
                 StallCause::Blocked(Some(named.unwrap_or(call)))
             }
-            other => other,
+            // To get memory and to give it back is part of computing, also
+            // where it waits for another thread that does so.
+            Some(call) if call.is_of_memory() => {
+                let is_called = stack.calls().filter_map(Syscall::of_function);
+                let is_called = is_called.filter(|named| named.is_of_memory());
+                if is_called.count() > 0 && !stack.is_allocating() {
+                    self
+                } else {
+                    StallCause::Computing
+                }
+            }
+            None if stack.is_allocating() => StallCause::Computing,
+            _ => self,
         }
     }
 }
@@ -136,6 +158,7 @@ impl StallCause {
 impl Culprit {
     pub(crate) fn new(running: Running, task: u64) -> Culprit {
         match (running.location(), Id::from_raw(task)) {
+            (Some(at), _) if running.is_callback() => Culprit::Callback(at),
             (Some(at), Some(id)) if !running.is_block_on() => Culprit::Task(TaskInfo::new(id, at)),
             (Some(at), _) => Culprit::BlockOn(at),
             (None, _) if running == Running::HOOK => Culprit::Hook,
@@ -143,12 +166,12 @@ impl Culprit {
         }
     }
 
-    /// Where it was spawned or blocked on.
+    /// Where it was spawned, blocked on or given.
     #[must_use]
     pub fn location(&self) -> Option<&'static Location<'static>> {
         match self {
             Culprit::Task(task) => Some(task.spawned_at),
-            Culprit::BlockOn(at) => Some(at),
+            Culprit::BlockOn(at) | Culprit::Callback(at) => Some(at),
             Culprit::Waker | Culprit::Hook => None,
         }
     }
@@ -171,12 +194,17 @@ impl Stall {
         hasher.finish()
     }
 
+    /// Whether nothing waits for the thread: it runs this and nothing else.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.rescue == Rescue::NotNeeded && self.pinned.is_empty()
+    }
+
     /// The innermost place in the user's code, as `file:line`.
-    fn place(&self) -> Option<String> {
+    pub(super) fn place(&self) -> Option<String> {
         self.stack.as_ref()?.top_user_frame()?.place()
     }
 
-    fn help(&self) -> &'static str {
+    pub(super) fn help(&self) -> &'static str {
         if self
             .std_lock
             .as_ref()
@@ -207,6 +235,8 @@ impl Stall {
 impl StallEnded {
     pub(crate) fn new(stall: Stall, lasted: Duration) -> StallEnded {
         StallEnded {
+            number: stall.number,
+            is_alone: stall.is_alone(),
             place: stall.place(),
             culprit: stall.culprit,
             lasted,
@@ -215,116 +245,59 @@ impl StallEnded {
     }
 }
 
-impl fmt::Display for Culprit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Culprit::Task(task) => task.fmt(f),
-            Culprit::BlockOn(at) => write!(f, "the future given to block_on at {at}"),
-            Culprit::Waker => f.write_str("a waker that is no task's"),
-            Culprit::Hook => f.write_str("a function given to the runtime's builder"),
-        }
+#[cfg(test)]
+mod tests {
+    use super::StallCause;
+    use crate::stack::{Origin, Stack};
+    use crate::thread_state::Syscall;
+
+    fn fitting(call: Option<i64>, frames: &[(&str, Origin)]) -> String {
+        let call = call.map(|number| Syscall { number });
+        let stack = Stack::of_functions(frames);
+        StallCause::Blocked(call).fitting(Some(&stack)).to_string()
     }
-}
 
-impl fmt::Display for StallCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StallCause::Computing => f.write_str("computing"),
-            StallCause::Blocked(Some(call)) => write!(f, "blocked in the system call {call}"),
-            StallCause::Blocked(None) => f.write_str("blocked in the kernel"),
-            StallCause::NotRunning => f.write_str("without using a CPU"),
+    #[test]
+    fn to_get_memory_is_to_compute_and_to_map_it_oneself_is_a_call() {
+        let mine = ("app::parse", Origin::User);
+        let system = |name| (name, Origin::System);
+        let calls = [
+            (libc::SYS_mprotect, "__mprotect", "malloc"),
+            (libc::SYS_brk, "brk", "__libc_calloc"),
+            (libc::SYS_munmap, "__munmap", "free"),
+            (libc::SYS_madvise, "madvise", "_rjem_je_free"),
+            (libc::SYS_mremap, "mremap", "realloc"),
+        ];
+        for (number, call, allocator) in calls {
+            let inside = [system(call), system(allocator), mine];
+            assert_eq!(fitting(Some(number), &inside), "computing", "{call}");
+            let itself = [system(call), mine];
+            let blocked = format!("blocked in the system call {}", Syscall { number });
+            assert_eq!(fitting(Some(number), &itself), blocked);
+            // The stack was copied when the call was over.
+            assert_eq!(fitting(Some(number), &[mine]), "computing", "{call}");
         }
+        // By way of a crate that makes system calls.
+        let rustix = ("rustix::mm::munmap<u8>", Origin::Dependency);
+        let blocked = "blocked in the system call munmap";
+        assert_eq!(fitting(Some(libc::SYS_munmap), &[rustix, mine]), blocked);
+        // A page that is not there yet; and some other wait in the kernel.
+        let fault = [system("__rust_alloc_zeroed"), mine];
+        assert_eq!(fitting(None, &fault), "computing");
+        assert_eq!(fitting(None, &[mine]), "blocked in the kernel");
+        // A lock of the allocator's is one like any other.
+        let locked = [system("__lll_lock_wait"), system("malloc"), mine];
+        let blocked = "blocked in the system call futex";
+        assert_eq!(fitting(Some(libc::SYS_futex), &locked), blocked);
     }
-}
 
-impl fmt::Display for Stall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.repeats > 0 {
-            return write!(
-                f,
-                "stall: {} more at the same place{}, the longest of {} ms, the last by {}",
-                self.repeats,
-                Place(self.place()),
-                self.lasted.as_millis(),
-                self.culprit,
-            );
-        }
-        let start = if self.was_reported {
-            "stall goes on"
-        } else {
-            "stall"
-        };
-        write!(f, "{start}: {} has kept {}", self.culprit, self.role)?;
-        if let Some(runtime) = &self.runtime {
-            write!(f, " of runtime {runtime:?}")?;
-        }
-        write!(f, " for {} ms, ", self.lasted.as_millis())?;
-        if self.is_unchanged {
-            f.write_str("still ")?;
-        }
-        write!(f, "{}", self.cause)?;
-        if self.cpu >= Duration::from_millis(1) {
-            write!(f, " ({} ms on a CPU)", self.cpu.as_millis())?;
-        }
-        let circle = self.std_lock.as_ref().filter(|it| !it.circle.is_empty());
-        if self.is_unchanged && circle.is_none() {
-            return write!(f, "{}", Place(self.place()));
-        }
-        writeln!(f)?;
-        if let Some(circle) = circle {
-            writeln!(f, "  {circle}")?;
-        }
-        match (&self.stack, &self.no_stack) {
-            (Some(stack), _) => writeln!(f, "{stack}")?,
-            (None, Some(why)) => writeln!(f, "  its stack is not known: {why}")?,
-            (None, None) => {}
-        }
-        match &self.rescue {
-            Rescue::Done => {
-                writeln!(
-                    f,
-                    "  rescued: another thread goes on with the other tasks there"
-                )?;
-            }
-            Rescue::NotNeeded => {}
-            Rescue::Off => writeln!(
-                f,
-                "  not rescued: this runtime has one thread by choice (`Builder::rescue`)"
-            )?,
-            Rescue::Failed(why) => writeln!(f, "  not rescued: {why}")?,
-        }
-        if !self.pinned.is_empty() {
-            let count: usize = self.pinned.iter().map(|(_, count)| count).sum();
-            write!(f, "  pinned to this thread, so waiting: {count} tasks")?;
-            for (at, count) in &self.pinned {
-                write!(f, ", {count} spawned at {at}")?;
-            }
-            writeln!(f)?;
-        }
-        write!(f, "  help: {}", self.help())
-    }
-}
-
-impl fmt::Display for StallEnded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "stall over after {} ms: {} on {}{}",
-            self.lasted.as_millis(),
-            self.culprit,
-            self.role,
-            Place(self.place.clone()),
-        )
-    }
-}
-
-struct Place(Option<String>);
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(place) => write!(f, " ({place})"),
-            None => Ok(()),
-        }
+    #[test]
+    fn a_call_that_was_restarted_goes_by_the_function_that_made_it() {
+        let frames = [
+            ("__GI___clock_nanosleep", Origin::System),
+            ("app::nap", Origin::User),
+        ];
+        let text = fitting(Some(libc::SYS_restart_syscall), &frames);
+        assert_eq!(text, "blocked in the system call clock_nanosleep");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::TaskInfo;
 use super::sites;
+use super::words::Nth;
 
 /// A task panicked, and its handle was dropped without anybody having looked
 /// at its result.
@@ -141,7 +142,8 @@ impl fmt::Display for UnobservedError {
         if *count > SINGLE_MAX {
             write!(
                 f,
-                "\n  number {count} from there; not every one is reported any more"
+                "\n  the {} from there; not every one is reported any more",
+                Nth(*count)
             )?;
         }
         f.write_str(HELP)

@@ -55,10 +55,21 @@ impl Shared {
             }
         };
         self.posts.0.lock().push(Arc::clone(&post));
+        // After the push, so that it is this or `end_polls` that sees the other.
+        if self.is_stopping() {
+            post.set_ending();
+        }
         Listed {
             shared: self,
             post,
             _place: place,
+        }
+    }
+
+    /// Has every task that runs end with its poll.
+    pub(super) fn end_polls(&self) {
+        for post in self.posts.0.lock().iter() {
+            post.set_ending();
         }
     }
 

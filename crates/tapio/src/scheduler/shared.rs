@@ -366,6 +366,7 @@ impl Shared {
     pub(crate) fn stop(&self) {
         // Relaxed: the unparks below are what orders it for sleepers.
         self.is_stopping.store(true, Ordering::Relaxed);
+        self.end_polls();
         for seat in &self.seats {
             seat.remote().unpark();
         }

@@ -3,6 +3,11 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
+use super::names::{bare_part, is_allocator};
+
+/// An allocator is no deeper inside of its entry than this.
+const ALLOCATOR_FRAMES_MAX: usize = 32;
+
 /// Where a thread is: the functions that it is in, from the innermost on.
 ///
 /// It prints as the user's own frames, each with its file and line, and what
@@ -77,6 +82,23 @@ impl Stack {
         frames.take_while(|frame| frame.origin == Origin::System)
     }
 
+    /// What the functions are called that the user's innermost one has called,
+    /// directly or not: the last part of each name.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &str> {
+        let frames = self.frames.iter();
+        let inside = frames.take_while(|frame| frame.origin != Origin::User);
+        inside.filter_map(|frame| Some(bare_part(frame.function.as_deref()?)))
+    }
+
+    /// Whether the thread gets memory or gives it back, in what is not the
+    /// user's code: a global allocator of his own is one all the same.
+    pub(crate) fn is_allocating(&self) -> bool {
+        let functions = self.frames.iter().take(ALLOCATOR_FRAMES_MAX);
+        functions
+            .take_while(|frame| frame.origin != Origin::User || frame.is_allocator())
+            .any(Frame::is_allocator)
+    }
+
     /// Equal for stacks that come from the same place of the user's code: the
     /// same calls, and within the innermost function, if it computes, wherever
     /// it is at the moment and whatever it calls there.
@@ -99,6 +121,33 @@ impl Stack {
             place.hash(&mut hasher);
         }
         hasher.finish()
+    }
+}
+
+impl Frame {
+    fn is_allocator(&self) -> bool {
+        self.function.as_deref().is_some_and(is_allocator)
+    }
+}
+
+#[cfg(test)]
+impl Stack {
+    /// A stack that somebody has made up.
+    pub(crate) fn of_functions(functions: &[(&str, Origin)]) -> Stack {
+        let frames = functions.iter().map(|(function, origin)| Frame {
+            function: Some((*function).into()),
+            file: None,
+            line: None,
+            origin: *origin,
+            address: 0,
+            start: 0,
+            offset: String::new(),
+            is_innermost: false,
+        });
+        Stack {
+            frames: frames.collect(),
+            notes: Vec::new(),
+        }
     }
 }
 

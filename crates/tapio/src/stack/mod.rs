@@ -6,16 +6,19 @@
 //!
 //! Reading order: `raw` is what was copied; `modules` finds the programs and
 //! libraries in memory and `unwind` the frames, with a `guess` where a
-//! register is not known; `symbols` names them, with
-//! `functions` where debug information is short; `origin` says whose they are;
-//! `text` prints them.
+//! register is not known; `symbols` names them, from a file that `image` maps, by
+//! `lines`, and by `functions` where debug information is short; `origin` says
+//! whose they are, by what `names` finds in a name; `text` prints them.
 
 pub(crate) mod memory;
 
 mod frame;
 mod functions;
 mod guess;
+mod image;
+mod lines;
 mod modules;
+mod names;
 mod origin;
 mod raw;
 mod resolve;
@@ -26,3 +29,4 @@ mod unwind;
 pub use self::frame::{Frame, Origin, Stack};
 
 pub(crate) use self::raw::{RawStack, Registers};
+pub(crate) use self::resolve::forget;

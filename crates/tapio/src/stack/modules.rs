@@ -17,7 +17,7 @@ use super::memory;
 /// More than this is no unwind information but a mistake.
 const UNWIND_BYTES_MAX: u64 = 256 << 20;
 /// The name that the kernel gives to its own.
-const VDSO: &str = "[vdso]";
+pub(super) const VDSO: &str = "[vdso]";
 
 /// A line of `/proc/self/maps`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::frame::Origin;
+use super::names::{crates_in, last_part};
 
 /// Where this crate's own source is; its siblings are beside it.
 const OWN: &str = env!("CARGO_MANIFEST_DIR");
@@ -10,6 +11,8 @@ const OWN: &str = env!("CARGO_MANIFEST_DIR");
 const RUNTIME: &[&str] = &["tapio", "tapio-driver", "tapio-macros", "tokio"];
 /// Crates that no user writes.
 const SYSTEM: &[&str] = &[
+    // Where the compiler puts what it makes itself.
+    "__rustc",
     "alloc",
     "compiler_builtins",
     "core",
@@ -36,6 +39,9 @@ pub(super) fn origin(file: Option<&Path>, function: Option<&str>, is_program: bo
     let function = function.unwrap_or_default();
     let crate_name = crate_of(function);
     let is_system = crate_name.is_some_and(|name| SYSTEM.contains(&name));
+    if is_made_by_rustc(function) {
+        return Origin::System;
+    }
     let Some(path) = file.map(Path::to_string_lossy) else {
         // Without a file, only a name of Rust's can be told from the C
         // library's and the linker's.
@@ -44,7 +50,9 @@ pub(super) fn origin(file: Option<&Path>, function: Option<&str>, is_program: bo
             _ => Origin::System,
         };
     };
-    if path.starts_with("/rustc/") || path.contains("/rustlib/src/rust/") {
+    // The standard library, and what it is made with.
+    let is_std = path.starts_with("/rustc/") || path.starts_with("/rust/deps/");
+    if is_std || path.contains("/rustlib/src/rust/") {
         return Origin::System;
     }
     if let Some(package) = fetched_package(&path) {
@@ -65,12 +73,44 @@ pub(super) fn origin(file: Option<&Path>, function: Option<&str>, is_program: bo
     }
 }
 
-/// `image` for `.../registry/src/<index>/image-0.25.1/src/lib.rs`.
-fn fetched_package(path: &str) -> Option<&str> {
+/// Whether it is one of the functions that the compiler adds to a program, as
+/// `__rust_no_alloc_shim_is_unstable` or `__rg_alloc`.
+fn is_made_by_rustc(function: &str) -> bool {
+    let made = [
+        "__rust_",
+        "__rdl_",
+        "__rg_",
+        "rust_eh_",
+        "rust_begin_unwind",
+    ];
+    let function = last_part(function);
+    made.iter().any(|start| function.starts_with(start))
+}
+
+/// Whose a type is that the compiler drops without any code of its author's:
+/// the program's own if any type in its name is. `is_fetched` says which crates
+/// are packages that Cargo fetched.
+pub(super) fn dropped_origin(dropped: &str, is_fetched: impl Fn(&str) -> bool) -> Origin {
+    let is_own = |name: &str| !SYSTEM.contains(&name) && !is_fetched(name);
+    if crates_in(dropped).any(is_own) {
+        Origin::User
+    } else {
+        Origin::System
+    }
+}
+
+/// The package that a file is of, if Cargo fetched it, with its version:
+/// `image-0.25.1`.
+pub(super) fn fetched_folder(path: &str) -> Option<&str> {
     let (below, skip) = FETCHED
         .iter()
         .find_map(|(folder, skip)| Some((path.split_once(folder)?.1, *skip)))?;
-    let folder = below.split('/').nth(skip)?;
+    below.split('/').nth(skip)
+}
+
+/// `image` for `.../registry/src/<index>/image-0.25.1/src/lib.rs`.
+pub(super) fn fetched_package(path: &str) -> Option<&str> {
+    let folder = fetched_folder(path)?;
     Some(match folder.rsplit_once('-') {
         Some((name, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => name,
         _ => folder,
@@ -93,27 +133,14 @@ fn is_own_crate(name: &str) -> bool {
 /// `myapp` for `myapp::f`, `<myapp::T as core::clone::Clone>::clone` and
 /// `<F as myapp::Trait>::call`; nothing for names that are not Rust's.
 fn crate_of(function: &str) -> Option<&str> {
-    if !function.contains("::") {
-        return None;
-    }
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    let mut rest = function;
-    while let Some(start) = rest.find(is_name) {
-        rest = &rest[start..];
-        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
-        if rest[end..].starts_with("::") {
-            return Some(&rest[..end]);
-        }
-        rest = &rest[end..];
-    }
-    None
+    crates_in(function).next()
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::{OWN, Origin, crate_of, origin};
+    use super::{OWN, Origin, crate_of, dropped_origin, origin};
 
     #[test]
     fn the_crate_is_in_the_name() {
@@ -129,6 +156,16 @@ mod tests {
         for (name, expected) in names {
             assert_eq!(crate_of(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_dropped_is_the_users_if_any_type_in_it_is() {
+        let of = |dropped| dropped_origin(dropped, |name| name == "hyper");
+        assert_eq!(of("myapp::Tree"), Origin::User);
+        assert_eq!(of("alloc::boxed::Box<[myapp::Tree]>"), Origin::User);
+        assert_eq!(of("hyper::Conn<myapp::Service>"), Origin::User);
+        assert_eq!(of("alloc::vec::Vec<hyper::Conn>"), Origin::System);
+        assert_eq!(of("alloc::vec::Vec<u8>"), Origin::System);
     }
 
     #[test]
@@ -199,6 +236,22 @@ mod tests {
             (None, "myapp::f", Origin::User),
             (None, "std::rt::lang_start", Origin::System),
             (None, "clock_nanosleep", Origin::System),
+            (
+                Some("/app/src/main.rs".into()),
+                "__rust_no_alloc_shim_is_unstable_v2",
+                Origin::System,
+            ),
+            (None, "__rustc::__rust_alloc", Origin::System),
+            (
+                Some("/app/src/main.rs".into()),
+                "__rustc::__rg_alloc",
+                Origin::System,
+            ),
+            (
+                Some("/rust/deps/hashbrown-0.16.0/src/lib.rs".into()),
+                "hashbrown::raw::f",
+                Origin::System,
+            ),
             (None, "", Origin::System),
         ];
         for (file, function, expected) in cases {

@@ -28,6 +28,11 @@ impl RawStack {
     }
 }
 
+/// Forgets what was read for the last stacks: how to unwind, and names.
+pub(crate) fn forget() {
+    *RESOLVER.lock() = None;
+}
+
 impl Resolver {
     fn resolve(&mut self, raw: &RawStack) -> Stack {
         let mut unwound = self.unwinder.unwind(raw);
@@ -38,7 +43,8 @@ impl Resolver {
             self.symbols.forget();
             unwound = self.unwinder.unwind(raw);
         }
-        let frames = self.name(&unwound);
+        let mut frames = self.name(&unwound);
+        self.symbols.find_dropped(&mut frames);
         let mut notes: Vec<String> = unwound
             .end
             .map(|why| format!("outer frames are missing: {why}"))
@@ -49,17 +55,17 @@ impl Resolver {
     }
 
     fn name(&mut self, unwound: &Unwound) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        for (index, address) in unwound.addresses.iter().enumerate() {
-            let module = self.unwinder.module(*address);
-            for frame in &*self.symbols.at(*address, module) {
-                frames.push(Frame {
-                    is_innermost: index == 0,
-                    ..frame.clone()
-                });
-            }
-        }
-        frames
+        let place = |address: &u64| (*address, self.unwinder.module(*address));
+        let places: Vec<_> = unwound.addresses.iter().map(place).collect();
+        let known = self.symbols.at(&places).into_iter().enumerate();
+        let frames = known.flat_map(|(index, frames)| {
+            let frame = |frame: &Frame| Frame {
+                is_innermost: index == 0,
+                ..frame.clone()
+            };
+            frames.iter().map(frame).collect::<Vec<_>>()
+        });
+        frames.collect()
     }
 
     /// What to do when the program does not say where its lines are.

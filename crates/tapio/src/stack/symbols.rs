@@ -1,158 +1,219 @@
 //! What the function at an address is called, and where it is written.
 //!
-//! By the resolver of the crate `backtrace`, the one that panics use: it knows
-//! inlined functions, separate and compressed debug information, and both ways
-//! to mangle a name. `addr2line` by itself leaves finding the files to us.
+//! By the program's own line tables and symbols, read as far as an address
+//! needs them (`lines`, `functions`) and let go with the stack. Debug
+//! information that is compressed, split or in another file is left to the
+//! crate `backtrace`, which reads all that there is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
 
 use super::frame::{Frame, Origin};
-use super::functions::Functions;
-use super::modules::Module;
-use super::origin::origin;
+use super::functions::{Function, demangled, functions};
+use super::image::{Image, MappedFile};
+use super::lines::{DebugInfo, Place};
+use super::modules::{Module, VDSO};
+use super::names::{dropped_type, plain};
+use super::origin::{dropped_origin, fetched_package, origin};
 
 /// Addresses that are remembered; with more, all are forgotten.
 const REMEMBERED_MAX: usize = 4096;
-
-/// How far ahead a line is looked for: some instructions.
-const BORROWED_BYTES_MAX: u64 = 32;
+/// The program's file, also when another has come to its path.
+const PROGRAM: &str = "/proc/self/exe";
 
 /// Names addresses, and remembers them.
 pub(super) struct Symbols {
     known: HashMap<u64, Arc<[Frame]>>,
-    /// By file; none for one that has no symbol table.
-    functions: HashMap<PathBuf, Option<Functions>>,
+    /// Crates that Cargo fetched, as far as any were on a stack.
+    fetched: HashSet<String>,
     program: Option<PathBuf>,
+}
+
+/// What there is to know of one address.
+#[derive(Default)]
+struct Found {
+    places: Vec<Place>,
+    function: Option<Function>,
 }
 
 impl Symbols {
     pub(super) fn new() -> Symbols {
         Symbols {
             known: HashMap::new(),
-            functions: HashMap::new(),
-            program: std::fs::read_link("/proc/self/exe").ok(),
+            fetched: HashSet::new(),
+            program: std::fs::read_link(PROGRAM).ok(),
         }
     }
 
     /// What is in memory has changed.
     pub(super) fn forget(&mut self) {
         self.known.clear();
-        self.functions.clear();
-        backtrace::clear_symbol_cache();
     }
 
     pub(super) fn is_program(&self, path: &Path) -> bool {
         self.program.as_deref() == Some(path)
     }
 
-    /// The functions at an address: the one that it is in, after those that
-    /// are inlined there.
-    pub(super) fn at(&mut self, address: u64, module: Option<&Module>) -> Arc<[Frame]> {
-        if let Some(frames) = self.known.get(&address) {
-            return Arc::clone(frames);
-        }
-        if self.known.len() >= REMEMBERED_MAX {
+    /// For each of these addresses the functions there: the one that it is
+    /// in, after those that are inlined.
+    pub(super) fn at(&mut self, addresses: &[(u64, Option<&Module>)]) -> Vec<Arc<[Frame]>> {
+        if self.known.len() + addresses.len() > REMEMBERED_MAX {
             self.known.clear();
         }
-        let frames: Arc<[Frame]> = self.resolve(address, module).into();
-        self.known.insert(address, Arc::clone(&frames));
-        frames
+        // All that are in one file at once, so that each is opened once.
+        let mut unknown: BTreeMap<u64, (Option<&Module>, Vec<u64>)> = BTreeMap::new();
+        for (address, module) in addresses {
+            if !self.known.contains_key(address) {
+                let start = module.map_or(0, |module| module.range.start);
+                let (_, file) = unknown.entry(start).or_insert((*module, Vec::new()));
+                file.push(*address);
+            }
+        }
+        for (module, mut unknown) in unknown.into_values() {
+            unknown.sort_unstable();
+            unknown.dedup();
+            let found = match module {
+                Some(module) => self.find(module, &unknown),
+                None => unknown.iter().map(|_| Found::default()).collect(),
+            };
+            for (address, found) in unknown.into_iter().zip(found) {
+                let frames = self.frames(address, module, found).into();
+                self.known.insert(address, frames);
+            }
+        }
+        let known = |(address, _): &(u64, _)| self.known.get(address).cloned().unwrap_or_default();
+        addresses.iter().map(known).collect()
     }
 
-    fn resolve(&mut self, address: u64, module: Option<&Module>) -> Vec<Frame> {
+    /// Has the innermost code of the user's be his type that is dropped, where
+    /// the compiler drops it without calling any code of his.
+    pub(super) fn find_dropped(&mut self, frames: &mut [Frame]) {
+        for frame in &*frames {
+            let path = frame.file.as_ref().map(|file| file.to_string_lossy());
+            let package = path.as_deref().and_then(fetched_package);
+            self.fetched
+                .extend(package.map(|name| name.replace('-', "_")));
+        }
+        let is_fetched = |name: &str| self.fetched.contains(name);
+        let inner = frames.iter_mut();
+        for frame in inner.take_while(|frame| frame.origin != Origin::User) {
+            let dropped = frame.function.as_deref().and_then(dropped_type);
+            if let Some(dropped) = dropped
+                && dropped_origin(dropped, is_fetched) == Origin::User
+            {
+                frame.origin = Origin::User;
+                // What there is says where `core` declares it.
+                (frame.file, frame.line) = (None, None);
+                break;
+            }
+        }
+    }
+
+    /// What the file of a module says of addresses in it.
+    fn find(&self, module: &Module, addresses: &[u64]) -> Vec<Found> {
+        let path = match self.is_program(&module.path) {
+            true => Path::new(PROGRAM),
+            false => &module.path,
+        };
+        let file = MappedFile::open(path);
+        let image = file.as_ref().and_then(|file| Image::parse(file.bytes()));
+        // Addresses as the file has them, and still in order: a module is in
+        // one piece.
+        let within = |address: &u64| address.wrapping_sub(module.bias);
+        let in_file: Vec<u64> = addresses.iter().map(within).collect();
+        let functions = image.as_ref().map(|image| functions(image, &in_file));
+        let functions = functions.unwrap_or_else(|| vec![None; addresses.len()]);
+        let own = image.as_ref().and_then(DebugInfo::of);
+        let places = match own {
+            Some(mut own) => own.places(&in_file, |index| {
+                let name = functions[index]
+                    .as_ref()
+                    .and_then(|one| one.name.as_deref());
+                name.is_some_and(|name| !is_of_rust(name))
+            }),
+            None if is_of_system(&module.path) => vec![Vec::new(); addresses.len()],
+            None => places_elsewhere(addresses),
+        };
+        let both = places.into_iter().zip(functions);
+        both.map(|(places, function)| Found { places, function })
+            .collect()
+    }
+
+    fn frames(&self, address: u64, module: Option<&Module>, found: Found) -> Vec<Frame> {
         let is_program = module.is_some_and(|module| self.is_program(&module.path));
-        let unknown = Frame {
-            function: None,
-            file: None,
-            line: None,
+        let start = found.function.as_ref().zip(module);
+        let start = start.map(|(function, module)| module.bias.wrapping_add(function.start));
+        let mut places = found.places;
+        if places.is_empty() {
+            places.push(Place::default());
+        }
+        let frame = |place: Place| Frame {
+            function: place.function.and_then(|name| readable(&name)),
+            file: place.file,
+            line: place.line,
             origin: Origin::System,
             address,
-            start: address,
+            start: start.unwrap_or(address),
             offset: offset(address, module),
             is_innermost: false,
         };
-        let mut frames = named(&unknown, address);
-        if frames.is_empty() {
-            frames.push(unknown.clone());
-        }
-        if let Some((start, name)) = self.function(address, module) {
-            borrow_lines(&mut frames, &unknown, address);
-            frames.iter_mut().for_each(|frame| frame.start = start);
-            // All but the outermost are inlined into it.
-            if let (Some(frame), Some(name)) = (frames.last_mut(), name)
-                && frame
-                    .function
-                    .as_ref()
-                    .is_none_or(|known| !known.contains("::"))
-            {
-                frame.function = Some(name);
-            }
+        let mut frames: Vec<Frame> = places.into_iter().map(frame).collect();
+        let name = found.function.and_then(|function| function.name);
+        // All but the outermost are inlined into it.
+        if let (Some(frame), Some(name)) = (frames.last_mut(), name)
+            && let Some(name) = readable(&name)
+            && !frame.is_named_in_full()
+        {
+            frame.function = Some(name);
         }
         for frame in &mut frames {
             frame.origin = origin(frame.file.as_deref(), frame.function.as_deref(), is_program);
         }
         frames
     }
+}
 
-    /// Where the function around an address begins, and its name in full.
-    fn function(&mut self, address: u64, module: Option<&Module>) -> Option<(u64, Option<String>)> {
-        let module = module?;
-        let functions = self
-            .functions
-            .entry(module.path.clone())
-            .or_insert_with(|| Functions::read(&module.path))
-            .as_ref()?;
-        let function = functions.at(address.wrapping_sub(module.bias))?;
-        let name = functions.name(function).and_then(|name| readable(&name));
-        Some((module.bias.wrapping_add(function.start), name))
+impl Frame {
+    /// Whether more than the last part of its name is known.
+    fn is_named_in_full(&self) -> bool {
+        let name = self.function.as_deref().unwrap_or_default();
+        plain(name).contains("::")
     }
 }
 
-/// The functions at an address as the debug information has them, and `unknown`
-/// for all else.
-fn named(unknown: &Frame, address: u64) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    // It takes what it is given for a return address, one too far.
-    let after = ptr::without_provenance_mut(address as usize + 1);
-    backtrace::resolve(after, |symbol| {
-        let function = symbol
-            .name()
-            .and_then(|name| readable(&format!("{name:#}")));
-        let file = symbol.filename().map(Path::to_path_buf);
-        frames.push(Frame {
-            function,
-            file,
-            line: symbol.lineno(),
-            ..unknown.clone()
+/// Whether a function is one that the Rust compiler has made, which puts all
+/// of them into its index of addresses but for those that have no lines.
+fn is_of_rust(name: &str) -> bool {
+    name.contains("::") || name.starts_with("__rust_")
+}
+
+/// Whether a library is one of the distribution's: where it keeps debug
+/// information of those, it is large and says nothing of the user's code.
+fn is_of_system(path: &Path) -> bool {
+    let folders = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
+    folders.iter().any(|folder| path.starts_with(folder)) || path.starts_with(VDSO)
+}
+
+/// What the crate `backtrace` finds, wherever a distribution puts it.
+fn places_elsewhere(addresses: &[u64]) -> Vec<Vec<Place>> {
+    let places = addresses.iter().map(|address| {
+        let mut places = Vec::new();
+        // It takes what it is given for a return address, one too far.
+        let after = ptr::without_provenance_mut(*address as usize + 1);
+        backtrace::resolve(after, |symbol| {
+            places.push(Place {
+                function: symbol.name().map(|name| demangled(name.as_bytes())),
+                file: symbol.filename().map(Path::to_path_buf),
+                line: symbol.lineno(),
+            });
         });
+        places
     });
-    frames
-}
-
-/// Gives frames at instructions that belong to no line (a compiler writes line
-/// 0 for those that it made up, such as the reload of a register at the head
-/// of a loop) the line of what they were made for: the code just after, in the
-/// same functions.
-fn borrow_lines(frames: &mut [Frame], unknown: &Frame, at: u64) {
-    let lacks_line = |frame: &Frame| frame.file.is_some() && frame.line.is_none();
-    for address in at + 1..=at + BORROWED_BYTES_MAX {
-        if !frames.iter().any(lacks_line) {
-            return;
-        }
-        let others = named(unknown, address);
-        if others.len() != frames.len() {
-            continue;
-        }
-        for (frame, other) in frames.iter_mut().zip(others) {
-            let is_same = frame.function == other.function && frame.file == other.file;
-            if is_same && lacks_line(frame) {
-                frame.line = other.line;
-            }
-        }
-    }
+    let places = places.collect();
+    backtrace::clear_symbol_cache();
+    places
 }
 
 fn offset(address: u64, module: Option<&Module>) -> String {
@@ -173,7 +234,8 @@ fn offset(address: u64, module: Option<&Module>) -> String {
 /// for one of which only its own name is known: line tables alone do not say
 /// what an inlined function is part of.
 fn readable(name: &str) -> Option<String> {
-    let mut name = name;
+    let bare = plain(name);
+    let mut name = if bare.ends_with('}') { &bare } else { name };
     while let Some(opened) = name.strip_suffix('}') {
         let start = match opened.rfind("::{") {
             Some(start) => start,
@@ -196,8 +258,8 @@ mod tests {
         let modules = modules(&mappings());
         let module = modules.iter().find(|module| module.range.contains(&start));
         let mut symbols = Symbols::new();
-        for address in [start, start + 1, start + 8] {
-            let frames = symbols.at(address, module);
+        let addresses = [start, start + 1, start + 8].map(|address| (address, module));
+        for frames in symbols.at(&addresses) {
             assert!(frames.iter().all(|frame| frame.start == start));
             let outermost = frames.last().and_then(|frame| frame.function.as_deref());
             assert_eq!(outermost, Some("tapio::stack::modules::mappings"));
@@ -213,6 +275,10 @@ mod tests {
             (
                 "<myapp::T as F>::call::{async_fn#1}",
                 "<myapp::T as F>::call",
+            ),
+            (
+                "myapp::handler::{async_block#0}<fn() -> A>",
+                "myapp::handler",
             ),
             ("myapp::f", "myapp::f"),
             ("main", "main"),

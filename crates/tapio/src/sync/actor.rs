@@ -63,7 +63,7 @@ impl Here {
         Here {
             actor: Here::outside(task, site.is_some(), waker),
             site,
-            is_block_on: site.is_some(),
+            is_block_on: site.is_some() && !running.is_callback(),
         }
     }
 

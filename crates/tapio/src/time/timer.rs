@@ -71,18 +71,20 @@ impl Timer {
         }
     }
 
-    /// Waits for the deadline. Panics once the runtime was shut down.
+    /// Waits for the deadline. Panics once the runtime was shut down, other
+    /// than in a task that ends with it.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let spent = ready!(coop::poll_proceed(cx));
-        ready!(self.poll_deadline(cx.waker()));
+        ready!(self.poll_deadline(cx));
         spent.made_progress();
         Poll::Ready(())
     }
 
-    fn poll_deadline(&mut self, waker: &Waker) -> Poll<()> {
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker();
         loop {
             match mem::replace(&mut self.state, State::Idle) {
-                State::Idle => return self.register(waker.clone()),
+                State::Idle => return self.register(cx),
                 State::Registered { seat, key } => {
                     let outcome = self
                         .handle
@@ -105,7 +107,7 @@ impl Timer {
                         }
                         Outcome::ShutDown(waker) => {
                             drop(waker);
-                            shut_down()
+                            return poll_shut_down(cx);
                         }
                     }
                 }
@@ -127,7 +129,8 @@ impl Timer {
     }
 
     /// Takes a place in the wheel nearest to this thread.
-    fn register(&mut self, waker: Waker) -> Poll<()> {
+    fn register(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
         let (seat, deadline) = (self.handle.timer_seat(), self.deadline.into_std());
         match self
             .handle
@@ -144,7 +147,7 @@ impl Timer {
             }
             Err(Refused::ShutDown(waker)) => {
                 drop(waker);
-                shut_down()
+                poll_shut_down(cx)
             }
         }
     }
@@ -226,6 +229,7 @@ impl Drop for Timer {
 
 #[cold]
 #[inline(never)]
-fn shut_down() -> ! {
+fn poll_shut_down(cx: &mut Context<'_>) -> Poll<()> {
+    ready!(coop::poll_ending(cx));
     panic!("{SHUT_DOWN}")
 }

@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::thread;
 use std::time::Duration;
 
-use tapio::guard::{SiteAdvice, advice};
+use tapio::guard::{SiteAdvice, SiteKind, advice};
 use tapio::io::unix::AsyncFd;
 use tapio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tapio::net::{TcpListener, TcpStream, UdpSocket};
@@ -163,6 +163,31 @@ fn timers_channels_and_yields_are_no_io_and_blocking_calls_are_counted_apart() {
 }
 
 #[test]
+fn a_callback_has_a_place_of_its_own() {
+    let mut before = (0, 0);
+    for (kind, runtime) in runtimes() {
+        let line = line!() + 5;
+        runtime.block_on(async {
+            let (near, mut far) = tapio::net::UnixStream::pair().unwrap();
+            let (resolver, promised) = tapio::promise::promise();
+            let (done, is_done) = tapio::sync::oneshot::channel();
+            promised.on_complete(move |text: Result<&[u8], _>| {
+                let sent = near.try_write(text.unwrap()).unwrap();
+                done.send((near, sent)).unwrap();
+            });
+            resolver.resolve(&b"x"[..]).unwrap();
+            assert_eq!(is_done.await.unwrap().1, 1);
+            far.read_u8().await.unwrap();
+        });
+        assert_eq!(since(&mut before, line), (1, 0), "{kind}");
+        let site = site(line).expect("counted");
+        assert_eq!(site.kind, SiteKind::Callback, "{kind}");
+        let text = site.to_string();
+        assert!(text.contains("the callback given at "), "{kind}: {text}");
+    }
+}
+
+#[test]
 fn local_tasks_have_their_own_places() {
     let mut before = (0, 0);
     for (kind, runtime) in runtimes() {
@@ -203,7 +228,7 @@ fn what_runs_is_met_as_long_as_it_runs() {
         assert!(site.share > 0.0 && site.share <= 1.0, "{kind}: {site:?}");
         assert!(site.samples > site.polls, "{kind}: {site:?}");
         assert!(ran * 2 > LONG, "{kind}: {ran:?}");
-        assert_eq!((site.io, site.is_block_on), (0, false), "{kind}");
+        assert_eq!((site.io, site.kind), (0, SiteKind::Tasks), "{kind}");
         drop(runtime);
     }
 }

@@ -12,6 +12,7 @@ mod guard_sites;
 mod guard_stall;
 mod guard_unobserved;
 mod guard_wakers;
+mod guard_words;
 
 mod net_async_fd;
 mod net_cancel;
@@ -27,6 +28,7 @@ mod rt_block_on;
 mod rt_blocking;
 mod rt_shutdown;
 mod rt_shutdown_report;
+mod rt_shutdown_stuck;
 mod rt_unhandled_panic;
 mod signal_unix;
 mod sync_bounds;

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapio::guard::{self, Report, SiteAdvice, Verdict, advice, on_report, reset_advice};
+use tapio::guard::{self, Report, SiteAdvice, SiteKind, Verdict, advice, on_report, reset_advice};
 use tapio::io::{AsyncReadExt, AsyncWriteExt};
 use tapio::net::{TcpListener, TcpStream};
 use tapio::task::yield_now;
@@ -126,6 +126,133 @@ fn computing_blocking_and_io_are_told_apart() {
     });
 }
 
+/// Runs a future on a thread of its own.
+fn drive<F>(kind: Kind, main: impl FnOnce() -> F + Send + 'static) -> thread::JoinHandle<()>
+where
+    F: Future<Output = ()>,
+{
+    thread::spawn(move || kind.build().block_on(main()))
+}
+
+#[test]
+fn short_polls_that_sleep_block_and_do_not_compute() {
+    let name = "advice::short_polls_that_sleep_block_and_do_not_compute";
+    in_child(name, || {
+        for kind in Kind::all() {
+            reset_advice();
+            let is_over = Arc::new(AtomicBool::new(false));
+            let over = Arc::clone(&is_over);
+            let line = line!() + 2;
+            let driving = drive(kind, || async move {
+                let naps = tapio::spawn(async move {
+                    while !over.load(Ordering::Relaxed) {
+                        thread::sleep(Duration::from_millis(5));
+                        tapio::time::sleep(Duration::from_millis(15)).await;
+                    }
+                });
+                naps.await.expect("no panic");
+            });
+            let begin = Instant::now();
+            let is_blocking = |site: &SiteAdvice| {
+                assert_ne!(site.verdict, Verdict::Computes, "{kind}: {site}");
+                site.verdict == Verdict::Blocks
+            };
+            until(kind, line, is_blocking);
+            // And it stays so.
+            while begin.elapsed() < Duration::from_secs(2) {
+                until(kind, line, is_blocking);
+                thread::sleep(Duration::from_millis(20));
+            }
+            is_over.store(true, Ordering::Relaxed);
+            driving.join().expect("the runtime ends");
+        }
+    });
+}
+
+#[test]
+fn threads_that_were_relieved_and_sleep_are_no_work() {
+    let name = "advice::threads_that_were_relieved_and_sleep_are_no_work";
+    in_child(name, || {
+        for kind in Kind::all() {
+            let workers = kind.workers.unwrap_or(1) as u32;
+            reset_advice();
+            let line = line!() + 3;
+            let driving = drive(kind, || async {
+                let sleep = || async { thread::sleep(Duration::from_millis(300)) };
+                let tasks: Vec<_> = (0..40).map(|_| tapio::spawn(sleep())).collect();
+                for task in tasks {
+                    task.await.expect("no panic");
+                }
+            });
+            driving.join().expect("the runtime ends");
+            let advice = advice();
+            let all = advice.elapsed * workers;
+            // Twelve seconds in which threads slept. A little is CPU time.
+            assert!(advice.worker_time < all * 2, "{kind}: {advice:?}");
+            let site = advice.site(file!(), line).expect("seen");
+            assert!(site.busy < all * 2, "{kind}: {advice}");
+            assert!(site.busy <= advice.busy, "{kind}: {advice}");
+            assert!(advice.busy <= advice.worker_time, "{kind}: {advice}");
+            assert_eq!(site.verdict, Verdict::Blocks, "{kind}: {advice}");
+        }
+    });
+}
+
+#[test]
+fn to_wait_for_a_cpu_is_no_long_poll() {
+    const POLL: Duration = Duration::from_millis(2);
+    let name = "advice::to_wait_for_a_cpu_is_no_long_poll";
+    in_child(name, || {
+        // As many threads as make each wait for the others, on every CPU.
+        let cpus = thread::available_parallelism().expect("a number").get();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let burners: Vec<_> = (0..6 * cpus)
+            .map(|_| {
+                let is_over = Arc::clone(&is_over);
+                thread::spawn(move || while !is_over.load(Ordering::Relaxed) {})
+            })
+            .collect();
+        for kind in Kind::all() {
+            reset_advice();
+            let is_met = Arc::new(AtomicBool::new(false));
+            let met = Arc::clone(&is_met);
+            let line = line!() + 2;
+            let driving = drive(kind, || async move {
+                let works = tapio::spawn(async move {
+                    while !met.load(Ordering::Relaxed) {
+                        compute_on_cpu(POLL);
+                        yield_now().await;
+                    }
+                });
+                works.await.expect("no panic");
+            });
+            until(kind, line, |site| site.samples >= 200);
+            is_met.store(true, Ordering::Relaxed);
+            driving.join().expect("the runtime ends");
+            let advice = advice();
+            let site = advice.site(file!(), line).expect("seen");
+            assert!(site.longest_poll <= POLL * 3 / 2, "{kind}: {advice}");
+            assert!(site.blocked < 0.5, "{kind}: {advice}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+        for burner in burners {
+            burner.join().expect("it ends");
+        }
+    });
+}
+
+/// Computes until this thread has had so much of a CPU.
+fn compute_on_cpu(time: Duration) {
+    let now = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    };
+    let begin = now();
+    while now() - begin < time {
+        std::hint::spin_loop();
+    }
+}
+
 #[test]
 fn what_was_before_a_reset_is_forgotten() {
     in_child("advice::what_was_before_a_reset_is_forgotten", || {
@@ -143,7 +270,10 @@ fn what_was_before_a_reset_is_forgotten() {
             run();
             let before = advice();
             let site = before.site(file!(), line).expect("seen");
-            assert!(site.is_block_on && site.io == 2, "{kind}: {before}");
+            assert!(
+                site.kind == SiteKind::BlockOn && site.io == 2,
+                "{kind}: {before}"
+            );
             reset_advice();
             let after = advice();
             assert!(after.site(file!(), line).is_none(), "{kind}: {after}");
@@ -169,7 +299,7 @@ fn reports_at_the_end(kind: Kind) -> usize {
     // Two runtimes at once: the report comes with the end of the last.
     let (one, other) = (kind.build(), kind.build());
     let line = line!() + 1;
-    one.block_on(async { compute(Duration::from_millis(50)) });
+    one.block_on(async { until(kind, line, |site| site.verdict.asks_for_change()) });
     drop(one);
     assert_eq!(reports.try_iter().count(), 0, "{kind}");
     drop(other);

@@ -79,7 +79,8 @@ fn a_task_that_computes_and_then_waits_is_told_of_as_it_is_each_time() {
                 "{again}"
             );
             assert!(again.lasted >= Duration::from_millis(900), "{again}");
-            assert!(again.to_string().starts_with("stall goes on: "), "{again}");
+            let goes_on = format!("stall {} goes on: ", stall.number);
+            assert!(again.to_string().starts_with(&goes_on), "{again}");
             let lock = again.std_lock.as_ref().expect("it waits for one");
             assert_eq!((lock.kind, lock.circle.len()), ("Mutex", 0), "{again}");
             drop(guard);

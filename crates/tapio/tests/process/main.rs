@@ -4,7 +4,8 @@
 //! - `rig`: runtimes to test, and what they are made to do
 //! - `refusal`: kernels, filters and limits that give no ring
 //! - `leaks`: runtimes that end in the middle of everything
-//! - `log`: how loud a report is
+//! - `levels`: how loud a report is, and how long a stall was
+//! - `memory`: what a report costs
 //! - `drops`: futures that are dropped at any poll
 //! - `scene`: every kind of operation, in flight at once
 //! - `cpu`: the pool for computation, which is one for the process
@@ -28,7 +29,8 @@ mod cpu;
 mod drops;
 mod idle;
 mod leaks;
-mod log;
+mod levels;
+mod memory;
 mod refusal;
 mod rig;
 mod scene;

@@ -17,11 +17,14 @@ pub(in crate::guard) struct Gaze {
 struct Poll {
     seen: Seen,
     looks: u32,
+    /// Since the first look.
     lasted: Duration,
-    /// How long it had lasted when its thread's CPU time was read, and that.
+    /// How long it had lasted when its thread's CPU time was last read, and
+    /// that.
     cpu_then: Option<(Duration, Duration)>,
-    /// Of what it lasted, for how long its thread only waited for a CPU.
-    starved: Duration,
+    /// Of what it lasted, for how long it is known what it did: it had a CPU,
+    /// or waited in the kernel. Time that it waited for a CPU is not its doing.
+    known: Duration,
 }
 
 /// What one look has added to what is known of a place.
@@ -30,24 +33,34 @@ pub(super) struct Glimpse {
     pub(super) running: Running,
     /// Whether this is the first look at that poll.
     pub(super) is_new: bool,
-    /// How long that poll has been seen to go on, without what it waited for a
-    /// CPU: that is not its doing.
+    /// How long that poll has been seen to do something.
     pub(super) lasted: Duration,
-    /// For how long, in this look, it was found out what a long poll did.
-    pub(super) judged: Duration,
-    /// How much of that it was waiting in the kernel.
+    /// How much of a CPU it has had since that was last read.
+    pub(super) used: Duration,
+    /// How long it has been waiting in the kernel since then.
     pub(super) blocked: Duration,
+    /// Whether it was waiting in the kernel in the moment of this look, if
+    /// somebody looked.
+    pub(super) is_blocked: Option<bool>,
+}
+
+/// How much may be read of threads in one round.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    /// CPU times.
+    pub(super) times: u32,
+    /// States, each of which takes a file.
+    pub(super) states: u32,
 }
 
 impl Gaze {
-    /// Looks at a thread, `passed` after the last look, where `period` was
-    /// meant; `None` when it runs nothing. Takes what it reads from
-    /// `reads_left`.
+    /// Looks at a thread, `passed` after the last look; `None` when it runs
+    /// nothing. Takes what it reads from `allowance`.
     pub(super) fn look(
         &mut self,
         entry: &Entry,
-        (passed, period): (Duration, Duration),
-        reads_left: &mut u32,
+        passed: Duration,
+        allowance: &mut Allowance,
     ) -> Option<Glimpse> {
         let seen = entry.post.look();
         let running = seen.running();
@@ -55,36 +68,40 @@ impl Gaze {
             running,
             is_new: false,
             lasted: Duration::ZERO,
-            judged: Duration::ZERO,
+            used: Duration::ZERO,
             blocked: Duration::ZERO,
+            is_blocked: None,
         };
+        if running == Running::NOTHING {
+            self.poll = None;
+            return None;
+        }
+        let tid = entry.target.tid();
         match &mut self.poll {
-            Some(poll) if poll.seen == seen && running != Running::NOTHING => {
+            Some(poll) if poll.seen == seen => {
                 poll.looks += 1;
-                if poll.looks == 2 {
-                    // What kept the guard has kept the poll as well: of this
-                    // first part it is not known what it did.
-                    poll.starved = passed.saturating_sub(period);
-                }
                 poll.lasted += passed;
-                if is_judged_at(poll.looks) && *reads_left > 0 {
-                    *reads_left -= 1;
-                    poll.judge(entry.target.tid(), &mut glimpse);
+                if is_judged_at(poll.looks) && take_one(&mut allowance.times) {
+                    poll.judge(tid, &mut glimpse);
                 }
-                glimpse.lasted = poll.known();
-            }
-            _ if running == Running::NOTHING => {
-                self.poll = None;
-                return None;
+                glimpse.lasted = poll.known;
             }
             _ => {
                 glimpse.is_new = true;
+                if take_one(&mut allowance.states) {
+                    let is_blocked = matches!(state_of(tid), ThreadState::Blocked(_));
+                    // If it has gone on meanwhile, that was another wait, and
+                    // this poll does not wait for long.
+                    glimpse.is_blocked = Some(is_blocked && entry.post.look() == seen);
+                }
+                let is_timed = take_one(&mut allowance.times);
+                let cpu_now = is_timed.then(|| cpu_time(tid)).flatten();
                 self.poll = Some(Poll {
                     seen,
                     looks: 1,
                     lasted: Duration::ZERO,
-                    cpu_then: None,
-                    starved: Duration::ZERO,
+                    cpu_then: cpu_now.map(|now| (Duration::ZERO, now)),
+                    known: Duration::ZERO,
                 });
             }
         }
@@ -99,26 +116,25 @@ impl Poll {
         let Some(cpu_now) = cpu_time(tid) else {
             return;
         };
-        if let Some((lasted, cpu)) = self.cpu_then.replace((self.lasted, cpu_now)) {
-            let judged = self.lasted - lasted;
-            let waited = judged.saturating_sub(cpu_now.saturating_sub(cpu));
-            glimpse.judged = judged;
-            if waited <= judged / 4 {
-                return;
-            }
-            if matches!(state_of(tid), ThreadState::Blocked(_)) {
-                glimpse.blocked = waited;
-            } else {
-                self.starved += waited;
-            }
+        let Some((lasted, cpu)) = self.cpu_then.replace((self.lasted, cpu_now)) else {
+            return;
+        };
+        let passed = self.lasted - lasted;
+        // By the guard's clock, which a look may be late on.
+        glimpse.used = cpu_now.saturating_sub(cpu).min(passed);
+        let waited = passed - glimpse.used;
+        if waited > passed / 4 && matches!(state_of(tid), ThreadState::Blocked(_)) {
+            glimpse.blocked = waited;
         }
+        self.known += glimpse.used + glimpse.blocked;
     }
+}
 
-    /// How long it has lasted, as far as it is known what it did.
-    fn known(&self) -> Duration {
-        let judged = self.cpu_then.map_or(Duration::ZERO, |(lasted, _)| lasted);
-        judged.saturating_sub(self.starved)
-    }
+/// Whether there is one left, which is then taken.
+fn take_one(left: &mut u32) -> bool {
+    let is_left = *left > 0;
+    *left = left.saturating_sub(1);
+    is_left
 }
 
 /// The looks at a poll at which it is found out what its thread does, which may

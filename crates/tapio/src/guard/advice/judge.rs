@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ledger::{Record, Site, Totals};
-use crate::report::{Advice, LockWait, SiteAdvice, Verdict};
+use crate::report::{Advice, LockWait, SiteAdvice, SiteKind, Verdict};
 
 /// Below so many looks at all threads together nothing is said of shares: a
 /// share of one half would be anything from 0.4 to 0.6.
@@ -23,6 +23,9 @@ const TIME_PER_IO_MAX: Duration = Duration::from_micros(500);
 /// A poll that takes this long is one that others wait for: the budget that
 /// stalls are reported by, unless it was changed.
 const LONG_POLL: Duration = Duration::from_millis(10);
+/// Below so many moments at which it was seen what a place's short polls do,
+/// that is not known.
+const STATES_MIN: u64 = 10;
 /// A lock that made tasks wait for less than this part of the time is no
 /// bottleneck.
 const LOCK_PART_MIN: f64 = 0.1;
@@ -38,7 +41,7 @@ pub(super) fn advise(
     let mut records = records.clone();
     for wait in &waits {
         // Who only ever waits may never have been met.
-        records.entry((wait.site, false)).or_default();
+        records.entry((wait.site, SiteKind::Tasks)).or_default();
     }
     let sites = records.iter().map(|(site, record)| {
         let lock_wait = main_lock(totals, record, site, &waits);
@@ -59,20 +62,20 @@ pub(super) fn advise(
 
 fn site_advice(
     totals: &Totals,
-    (location, is_block_on): Site,
+    (location, kind): Site,
     record: &Record,
     lock_wait: Option<LockWait>,
 ) -> SiteAdvice {
     let io = record.counts.io;
     SiteAdvice {
         location,
-        is_block_on,
+        kind,
         busy: record.busy,
         share: part(record.busy, totals.worker_time),
         samples: record.samples,
         polls: record.polls,
         longest_poll: record.longest,
-        blocked: part(record.blocked, record.judged),
+        blocked: record.blocked_part(),
         io,
         io_per_second: if totals.elapsed.is_zero() {
             0.0
@@ -91,17 +94,19 @@ fn verdict(totals: &Totals, record: &Record, waits_for_lock: bool) -> Verdict {
         busy,
         samples,
         longest,
-        judged,
         blocked,
         counts,
         ..
     } = *record;
     let is_busy = part(busy, totals.elapsed) >= THREAD_PART_MIN;
     let is_known = samples >= SAMPLES_MIN && totals.looks >= LOOKS_MIN;
-    if blocked >= LONG_POLL && blocked * 2 >= judged {
+    let is_seen = is_known && (record.states >= STATES_MIN || record.judged >= LONG_POLL);
+    let has_blocked = blocked >= LONG_POLL || (is_seen && is_busy);
+    if has_blocked && record.blocked_part() >= 0.5 {
         return Verdict::Blocks;
     }
-    if is_known && is_busy && time_per(busy, counts.io) > TIME_PER_IO_MAX {
+    let is_for_io = time_per(busy, counts.io) <= TIME_PER_IO_MAX;
+    if is_seen && is_busy && !is_for_io {
         return Verdict::Computes;
     }
     if waits_for_lock {
@@ -110,7 +115,7 @@ fn verdict(totals: &Totals, record: &Record, waits_for_lock: bool) -> Verdict {
     if longest >= LONG_POLL {
         return Verdict::LongPolls;
     }
-    if totals.looks < LOOKS_MIN || (is_busy && !is_known) {
+    if totals.looks < LOOKS_MIN || (is_busy && !(is_known && is_for_io)) {
         return Verdict::TooLittle;
     }
     if counts.io > 0 || counts.offloads > 0 {
@@ -119,18 +124,33 @@ fn verdict(totals: &Totals, record: &Record, waits_for_lock: bool) -> Verdict {
     Verdict::Quiet
 }
 
+impl Record {
+    /// The part of its polls' time in which they waited in the kernel, from 0
+    /// to 1: of long polls if there were any, since of these it is measured;
+    /// else of moments.
+    fn blocked_part(&self) -> f64 {
+        if self.judged >= LONG_POLL && self.judged * 2 >= self.busy {
+            part(self.blocked, self.judged)
+        } else if self.states > 0 {
+            self.blocked_states as f64 / self.states as f64
+        } else {
+            part(self.blocked, self.judged)
+        }
+    }
+}
+
 /// The lock that a place's tasks wait for more than for any other, and more
 /// than they run.
 fn main_lock(
     totals: &Totals,
     record: &Record,
-    (location, is_block_on): &Site,
+    (location, kind): &Site,
     waits: &[LockWait],
 ) -> Option<LockWait> {
     let own = || waits.iter().filter(|wait| wait.site == *location);
     let all: Duration = own().map(|wait| wait.waited).sum();
     let main = own().max_by_key(|wait| wait.waited)?;
-    let is_main = !is_block_on
+    let is_main = *kind == SiteKind::Tasks
         && main.waits >= LOCK_WAITS_MIN
         && main.waited * 2 >= all
         && main.waited >= record.busy

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::advise;
 use crate::guard::advice::ledger::{Record, Site, Totals};
-use crate::report::{Advice, LockWait, SiteAdvice, Verdict};
+use crate::report::{Advice, LockWait, SiteAdvice, SiteKind, Verdict};
 use crate::tally::Counts;
 
 const fn ms(ms: u64) -> Duration {
@@ -24,7 +24,7 @@ const TOTALS: Totals = Totals {
 
 #[track_caller]
 fn site() -> Site {
-    (Location::caller(), false)
+    (Location::caller(), SiteKind::Tasks)
 }
 
 fn advise_one(record: Record, waits: Vec<LockWait>, site: Site) -> SiteAdvice {
@@ -43,6 +43,7 @@ fn ran(busy: u64, longest: u64, io: u64) -> Record {
         samples: busy / 2,
         polls: (busy / 2).min(1 + busy / longest.max(2)),
         longest: ms(longest),
+        states: busy / 20,
         counts: Counts { io, offloads: 0 },
         ..Record::default()
     }
@@ -82,6 +83,47 @@ fn who_waits_in_the_kernel_blocks() {
         ..record
     };
     assert_eq!(verdict(record), Verdict::Computes);
+}
+
+#[test]
+fn short_polls_that_wait_in_the_kernel_block() {
+    // Five milliseconds in twenty, of which a look meets one at a time.
+    let naps = Record {
+        states: 120,
+        blocked_states: 110,
+        ..ran(2_500, 0, 0)
+    };
+    assert_eq!(verdict(naps), Verdict::Blocks);
+    let advice = advise_one(naps, vec![], site());
+    assert!(advice.blocked > 0.9, "{advice}");
+    // Some long ones among them were computation.
+    let judged = Record {
+        judged: ms(30),
+        ..naps
+    };
+    assert_eq!(verdict(judged), Verdict::Blocks);
+    let computes = Record {
+        blocked_states: 20,
+        ..naps
+    };
+    assert_eq!(verdict(computes), Verdict::Computes);
+    // Nobody has seen what they do, or hardly.
+    let unseen = Record {
+        states: 3,
+        blocked_states: 3,
+        ..naps
+    };
+    assert_eq!(verdict(unseen), Verdict::TooLittle);
+    let io = Counts {
+        io: 40_000,
+        offloads: 0,
+    };
+    let unseen = Record {
+        blocked_states: 0,
+        counts: io,
+        ..unseen
+    };
+    assert_eq!(verdict(unseen), Verdict::Fine);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::gaze::Glimpse;
 use crate::guard::entry::Entry;
 use crate::post::Running;
-use crate::report::LockWait;
+use crate::report::{LockWait, SiteKind};
 use crate::tally::Counts;
 
 /// Places told apart; what runs at others is added up as one.
@@ -50,13 +50,19 @@ pub(super) struct Record {
     pub(super) samples: u64,
     pub(super) polls: u64,
     pub(super) longest: Duration,
+    /// For how long it is known of polls what they did, beyond the first look.
     pub(super) judged: Duration,
+    /// Of that, when they waited in the kernel.
     pub(super) blocked: Duration,
+    /// First looks at polls that saw what the thread did.
+    pub(super) states: u64,
+    /// Of these, those that found it waiting in the kernel.
+    pub(super) blocked_states: u64,
     pub(super) counts: Counts,
 }
 
-/// A place in the source, and whether it is one of a `block_on`.
-pub(super) type Site = (&'static Location<'static>, bool);
+/// A place in the source, and of what.
+pub(super) type Site = (&'static Location<'static>, SiteKind);
 
 impl Ledger {
     pub(super) const fn new() -> Ledger {
@@ -72,17 +78,25 @@ impl Ledger {
 
     /// Adds a look at a thread, `passed` after the last one.
     pub(super) fn add(&mut self, entry: &Entry, glimpse: Option<Glimpse>, passed: Duration) {
-        let totals = &mut self.totals;
-        if glimpse.is_none() && !entry.host.has_seat() {
+        let has_seat = entry.host.has_seat();
+        if glimpse.is_none() && !has_seat {
             return;
         }
-        totals.worker_time += passed;
+        // One that is not there to run tasks, as it was relieved, or waits for
+        // one future, counts for as much of a CPU as it uses: a thousand of
+        // them that sleep are no work.
+        let counted = match glimpse {
+            Some(glimpse) if !has_seat => glimpse.used,
+            _ => passed,
+        };
+        let totals = &mut self.totals;
+        totals.worker_time += counted;
         totals.looks += 1;
         if let Some(glimpse) = glimpse {
-            totals.busy += passed;
+            totals.busy += counted;
             let key = bounded(&self.sites, glimpse.running);
             self.is_full |= key != glimpse.running;
-            self.sites.entry(key).or_default().see(glimpse, passed);
+            self.sites.entry(key).or_default().see(glimpse, counted);
         }
     }
 
@@ -166,13 +180,15 @@ impl Totals {
 }
 
 impl Record {
-    fn see(&mut self, glimpse: Glimpse, passed: Duration) {
-        self.busy += passed;
+    fn see(&mut self, glimpse: Glimpse, counted: Duration) {
+        self.busy += counted;
         self.samples += 1;
         self.polls += u64::from(glimpse.is_new);
         self.longest = self.longest.max(glimpse.lasted);
-        self.judged += glimpse.judged;
+        self.judged += glimpse.used + glimpse.blocked;
         self.blocked += glimpse.blocked;
+        self.states += u64::from(glimpse.is_blocked.is_some());
+        self.blocked_states += u64::from(glimpse.is_blocked == Some(true));
     }
 
     fn merge(&mut self, other: &Record) {
@@ -182,6 +198,8 @@ impl Record {
         self.longest = self.longest.max(other.longest);
         self.judged += other.judged;
         self.blocked += other.blocked;
+        self.states += other.states;
+        self.blocked_states += other.blocked_states;
         self.counts.add(other.counts);
     }
 }
@@ -210,5 +228,12 @@ fn add_counts(counted: &mut Counted, entry: &Entry) -> bool {
 
 fn site(running: Running) -> Option<Site> {
     let location = running.location()?;
-    Some((location, running.is_block_on()))
+    let kind = if running.is_block_on() {
+        SiteKind::BlockOn
+    } else if running.is_callback() {
+        SiteKind::Callback
+    } else {
+        SiteKind::Tasks
+    };
+    Some((location, kind))
 }

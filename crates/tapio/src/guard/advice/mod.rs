@@ -13,11 +13,12 @@ mod judge;
 mod ledger;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use self::gaze::Allowance;
 use self::ledger::Ledger;
 use super::entry::{self, Entry};
 use crate::report::{Advice, LockWait, Report};
@@ -30,9 +31,16 @@ pub(super) use self::gaze::Gaze;
 /// that is stopped for an hour does not run its tasks for an hour.
 const PASSED_MAX: Duration = Duration::from_millis(100);
 
-/// Threads whose CPU time is read in one round: a thousand that are stuck at
-/// once are not to keep the guard from its next look.
-const READS_MAX: u32 = 32;
+/// Threads whose CPU time is read in one round, each in less than a
+/// microsecond: a thousand that are stuck at once are not to keep the guard from
+/// its next look.
+const TIMES_MAX: u32 = 32;
+/// In one round of so many the state of one thread is read, at the first look
+/// at a poll. That takes some ten microseconds, and a few dozen of them say
+/// enough.
+const STATE_ROUNDS: usize = 4;
+
+static ROUND: AtomicUsize = AtomicUsize::new(0);
 
 /// Whoever ends a watch or asks for advice has it for a moment, with none of
 /// the guard's other locks held and no foreign code run.
@@ -96,11 +104,20 @@ pub(super) fn say_if_asked() {
 /// most was meant.
 pub(super) fn sample(entries: &[Arc<Entry>], passed: Duration, period: Duration) {
     let passed = passed.min(PASSED_MAX);
-    let mut reads_left = READS_MAX;
-    for entry in entries {
+    // Relaxed: the guard's thread is alone with it.
+    let round = ROUND.fetch_add(1, Ordering::Relaxed);
+    let mut allowance = Allowance {
+        times: TIMES_MAX,
+        states: u32::from(round.is_multiple_of(STATE_ROUNDS)),
+    };
+    // Begins elsewhere each time, so that all have their share of what may be
+    // read.
+    let first = (round / STATE_ROUNDS).checked_rem(entries.len());
+    let (before, after) = entries.split_at(first.unwrap_or(0));
+    for entry in after.iter().chain(before) {
         // Before the lock: it may read a file.
         let mut gaze = entry.gaze.lock();
-        let glimpse = gaze.look(entry, (passed, period), &mut reads_left);
+        let glimpse = gaze.look(entry, passed, &mut allowance);
         drop(gaze);
         LEDGER.lock().add(entry, glimpse, passed);
     }
