@@ -137,6 +137,15 @@ impl State {
         }
     }
 
+    /// Whether a job says that a stall goes on which has ended since.
+    fn is_over(&self, job: &Job) -> bool {
+        let Job::Again(number, _) = job else {
+            return false;
+        };
+        let mut later = self.queue.iter();
+        later.any(|later| matches!(later, Job::Ended(ended, _) if ended == number))
+    }
+
     fn push(&mut self, job: Job) {
         if self.queue.len() >= QUEUE_MAX {
             self.dropped += 1;
@@ -163,6 +172,9 @@ fn run() {
     let mut quiet_since = Instant::now();
     loop {
         while let Some(job) = state.queue.pop_front() {
+            if state.is_over(&job) {
+                continue;
+            }
             drop(state);
             groups.take(job);
             state = REPORTER.state.lock();
