@@ -7,6 +7,12 @@ use std::task::Waker;
 pub struct Wakes(Vec<Waker>);
 
 impl Wakes {
+    /// None, with room for so many.
+    #[must_use]
+    pub fn with_capacity(count: usize) -> Wakes {
+        Wakes(Vec::with_capacity(count))
+    }
+
     /// Adds one.
     pub fn push(&mut self, waker: Waker) {
         self.0.push(waker);

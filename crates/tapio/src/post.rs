@@ -23,7 +23,7 @@ pub(crate) struct Running(u64);
 const COUNT_BITS: u32 = 16;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 /// The largest number that is not an address.
-const CODES_MAX: u64 = 4;
+const CODES_MAX: u64 = 10;
 /// Set for the future of a `block_on`. A `Location` is aligned, so its
 /// address leaves this bit to us.
 const BLOCK_ON: u64 = 1 << COUNT_BITS;
@@ -32,12 +32,44 @@ const CALLBACK: u64 = 2 << COUNT_BITS;
 const FLAGS: u64 = BLOCK_ON | CALLBACK;
 const _: () = assert!(align_of::<Location<'static>>() >= 4);
 
+/// A function that the user had called along a thread's way, by the name of
+/// the builder's function that it was given to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    Start,
+    Stop,
+    Park,
+    Unpark,
+}
+
+impl Hook {
+    const ALL: [Hook; 4] = [Hook::Start, Hook::Stop, Hook::Park, Hook::Unpark];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Hook::Start => "on_thread_start",
+            Hook::Stop => "on_thread_stop",
+            Hook::Park => "on_thread_park",
+            Hook::Unpark => "on_thread_unpark",
+        }
+    }
+}
+
 impl Running {
     pub(crate) const NOTHING: Running = Running(0);
     /// A waker that is not a task's of ours.
     pub(crate) const WAKER: Running = Running(2 << COUNT_BITS);
+
     /// A function that the user had called along a thread's way.
-    pub(crate) const HOOK: Running = Running(CODES_MAX << COUNT_BITS);
+    pub(crate) const fn hook(hook: Hook) -> Running {
+        // Even, as `WAKER` is, and larger: the odd ones are `BLOCK_ON`.
+        Running((4 + 2 * hook as u64) << COUNT_BITS)
+    }
+
+    pub(crate) fn as_hook(self) -> Option<Hook> {
+        let mut all = Hook::ALL.into_iter();
+        all.find(|&hook| Running::hook(hook) == self)
+    }
 
     /// A task, by where it was spawned.
     #[inline]
@@ -211,7 +243,7 @@ impl fmt::Debug for Post {
 
 #[cfg(test)]
 mod tests {
-    use super::{Post, Running};
+    use super::{Hook, Post, Running};
     use std::panic::Location;
 
     #[test]
@@ -242,8 +274,13 @@ mod tests {
 
     #[test]
     fn code_that_is_no_task_has_no_location() {
-        for code in [Running::NOTHING, Running::WAKER, Running::HOOK] {
+        for code in [Running::NOTHING, Running::WAKER] {
             assert_eq!(code.location(), None);
+            assert_eq!(code.as_hook(), None);
+        }
+        for hook in Hook::ALL {
+            assert_eq!(Running::hook(hook).location(), None);
+            assert_eq!(Running::hook(hook).as_hook(), Some(hook));
         }
     }
 }

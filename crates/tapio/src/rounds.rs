@@ -3,19 +3,38 @@
 //! The guard sleeps while nothing runs. A part of the runtime that must be
 //! looked at later all the same, a lock that somebody waits for say, joins the
 //! rounds once and calls the guard when it has something new; the guard then
-//! looks, and learns from the answer when to look again.
+//! asks when to look, and has it looked at then, by a thread that may wait.
+//!
+//! The guard itself waits for nobody here: it asks without waiting for a lock
+//! that others allocate under, and the bell's lock is the standard library's,
+//! whose sleepers need no table that grows (`guard::engine`).
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+/// A part of the runtime that is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stop {
+    /// When it is to be looked at. Waits for nobody and allocates nothing: it
+    /// runs on the guard's thread.
+    pub(crate) due: fn() -> Due,
+    /// Looks at it. Runs on the reporter's thread.
+    pub(crate) look: fn(now: Instant),
+}
 
-/// Looks at one part of the runtime, and says when to look again; `None` when
-/// there is nothing to look at until the next call. Runs on the guard's
-/// thread, or on none while there is no runtime.
-pub(crate) type Look = fn(now: Instant) -> Option<Instant>;
+/// When to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Not before the next call.
+    Never,
+    At(Instant),
+    /// Somebody is at it in this moment.
+    Busy,
+}
 
-static LOOKS: Mutex<Vec<Look>> = Mutex::new(Vec::new());
+/// There is one: the locks.
+static STOP: OnceLock<Stop> = OnceLock::new();
 static BELL: Bell = Bell {
     is_asleep: AtomicBool::new(false),
     was_called: AtomicBool::new(false),
@@ -34,12 +53,9 @@ struct Bell {
     rung: Condvar,
 }
 
-/// Has the guard call `look` on its rounds from now on. Once is enough.
-pub(crate) fn join(look: Look) {
-    let mut looks = LOOKS.lock();
-    if !looks.iter().any(|known| std::ptr::fn_addr_eq(*known, look)) {
-        looks.push(look);
-    }
+/// Has the guard visit `stop` on its rounds from now on.
+pub(crate) fn join(stop: Stop) {
+    let _ = STOP.set(stop);
 }
 
 /// Calls the guard to make its round now, if it sleeps.
@@ -61,48 +77,65 @@ pub(crate) fn call() {
 /// Wakes the guard, asleep or not.
 #[cold]
 pub(crate) fn ring() {
-    let mut has_rung = BELL.has_rung.lock();
+    let mut has_rung = BELL.has_rung();
     if !*has_rung {
         *has_rung = true;
         BELL.rung.notify_one();
     }
 }
 
-/// Makes a round; says when the next is due.
-pub(crate) fn walk(now: Instant) -> Option<Instant> {
-    let looks = LOOKS.lock().clone();
-    looks.into_iter().filter_map(|look| look(now)).min()
+/// When the next look is due.
+pub(crate) fn due() -> Due {
+    STOP.get().map_or(Due::Never, |stop| (stop.due)())
 }
 
-/// The guard sleeps until `until` or a call. `last_look` is made once callers
+/// Looks at what is due.
+pub(crate) fn walk(now: Instant) {
+    if let Some(stop) = STOP.get() {
+        (stop.look)(now);
+    }
+}
+
+impl Bell {
+    /// Nobody panics with it.
+    fn has_rung(&self) -> MutexGuard<'_, bool> {
+        self.has_rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a ring, at most for so long; `None` for as long as it takes.
+    fn wait(&self, limit: Option<Duration>) {
+        let has_rung = self.has_rung();
+        let mut has_rung = match limit {
+            None => self
+                .rung
+                .wait_while(has_rung, |has_rung| !*has_rung)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => {
+                self.rung
+                    .wait_timeout_while(has_rung, limit, |has_rung| !*has_rung)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+        };
+        *has_rung = false;
+    }
+}
+
+/// The guard sleeps until a call, at most for `limit`. `last_look` is made once callers
 /// can see that it sleeps; it keeps the guard awake by answering true.
-pub(crate) fn sleep(until: Option<Instant>, last_look: impl FnOnce() -> bool) {
+pub(crate) fn sleep(limit: Option<Duration>, last_look: impl FnOnce() -> bool) {
     BELL.is_asleep.store(true, Ordering::Relaxed);
     // Pairs with the fence in `call`.
     fence(Ordering::SeqCst);
     // Relaxed: ordered by the fences.
     if !BELL.was_called.swap(false, Ordering::Relaxed) && !last_look() {
-        let mut has_rung = BELL.has_rung.lock();
-        while !*has_rung {
-            match until {
-                None => BELL.rung.wait(&mut has_rung),
-                Some(until) => {
-                    if BELL.rung.wait_until(&mut has_rung, until).timed_out() {
-                        break;
-                    }
-                }
-            }
-        }
+        BELL.wait(limit);
     }
     BELL.is_asleep.store(false, Ordering::Relaxed);
-    *BELL.has_rung.lock() = false;
+    *BELL.has_rung() = false;
 }
 
 /// The guard dozes between two samples while something runs; a ring ends it.
 pub(crate) fn doze(period: Duration) {
-    let mut has_rung = BELL.has_rung.lock();
-    if !*has_rung {
-        BELL.rung.wait_for(&mut has_rung, period);
-    }
-    *has_rung = false;
+    BELL.wait(Some(period));
 }

@@ -9,9 +9,12 @@
 
 #![expect(unsafe_code, reason = "a system call without a safe wrapper")]
 
+use std::ffi::CStr;
+use std::io::Write;
 use std::time::Duration;
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
+use rustix::fs::{Mode, OFlags};
 use syscalls::Sysno;
 
 /// A system call.
@@ -143,27 +146,24 @@ impl fmt::Display for Syscall {
 
 /// What a thread of this process does at this moment.
 pub(crate) fn state_of(tid: i32) -> ThreadState {
-    let state = match read(tid, "stat") {
-        Ok(stat) => parse_state(&stat),
-        Err(error) if cpu_time(tid).is_some() => return ThreadState::Unknown(error),
-        Err(_) => return ThreadState::Gone,
-    };
-    match state {
-        Some('S' | 'D' | 'I' | 'K' | 'W' | 'P') => match wait_of(tid) {
+    match read(tid, "stat", parse_state) {
+        Ok(Some('R')) => ThreadState::Running,
+        Ok(Some('S' | 'D' | 'I' | 'K' | 'W' | 'P')) => match wait_of(tid) {
             Ok(Some(wait)) => ThreadState::Blocked(Ok(wait)),
             // It has gone on meanwhile.
             Ok(None) => ThreadState::Running,
             Err(error) => ThreadState::Blocked(Err(error)),
         },
-        Some('R') => ThreadState::Running,
-        Some('T' | 't') => ThreadState::Stopped,
-        _ => ThreadState::Gone,
+        Ok(Some('T' | 't')) => ThreadState::Stopped,
+        Ok(_) => ThreadState::Gone,
+        Err(error) if cpu_time(tid).is_some() => ThreadState::Unknown(error),
+        Err(_) => ThreadState::Gone,
     }
 }
 
 /// Where a thread of this process waits; `None` when it does not.
 pub(crate) fn wait_of(tid: i32) -> io::Result<Option<Wait>> {
-    Ok(parse_wait(&read(tid, "syscall")?))
+    read(tid, "syscall", parse_wait)
 }
 
 /// How much time a thread of this process has had on CPUs, to the nanosecond;
@@ -186,17 +186,78 @@ pub(crate) fn cpu_time(tid: i32) -> Option<Duration> {
     (result == 0).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
+/// How often this thread left its CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Switches {
+    /// To wait for something.
+    pub(crate) waits: i64,
+    /// For others that wanted it.
+    pub(crate) preemptions: i64,
+}
+
+impl Switches {
+    /// # Cost
+    /// One system call, less than a microsecond.
+    pub(crate) fn so_far() -> Switches {
+        // SAFETY: a value for which all zeroes are one.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel writes to a local that nobody else knows of.
+        match unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) } {
+            0 => Switches {
+                waits: usage.ru_nvcsw,
+                preemptions: usage.ru_nivcsw,
+            },
+            _ => Switches::default(),
+        }
+    }
+
+    pub(crate) fn since(self, before: Switches) -> Switches {
+        Switches {
+            waits: self.waits - before.waits,
+            preemptions: self.preemptions - before.preemptions,
+        }
+    }
+}
+
 /// Whether a thread of this process blocks a signal, as far as is known.
 pub(crate) fn is_blocked(tid: i32, signal: i32) -> bool {
-    let status = read(tid, "status").ok();
-    let mask = status.as_deref().and_then(parse_blocked);
+    let mask = read(tid, "status", parse_blocked);
+    let mask = mask.ok().flatten();
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// A thread's name may be anything, so this need not be text throughout.
-fn read(tid: i32, file: &str) -> io::Result<String> {
-    let bytes = fs::read(format!("/proc/self/task/{tid}/{file}"))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// Reads a file of a thread's. Allocates nothing: the guard calls it, while the
+/// thread that it looks at may be in the allocator. None of these files takes
+/// the lock on the memory map (`fs/proc/array.c`, `fs/proc/base.c`), as `maps`
+/// and `cmdline` do.
+fn read<R>(tid: i32, file: &str, parse: impl FnOnce(&str) -> R) -> io::Result<R> {
+    let mut path = [0; 64];
+    write!(&mut path[..], "/proc/self/task/{tid}/{file}\0")?;
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    // More than any of them has.
+    let mut bytes = [0; 4096];
+    let mut count = 0;
+    while count < bytes.len() {
+        match rustix::io::read(&file, &mut bytes[count..]) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(parse(text_at_end(&bytes[..count])))
+}
+
+/// A thread's name may be anything, so what comes before the end of it need not
+/// be text.
+fn text_at_end(mut bytes: &[u8]) -> &str {
+    loop {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => return text,
+            Err(error) => bytes = &bytes[error.valid_up_to() + 1..],
+        }
+    }
 }
 
 /// The letter after the name, which is in parentheses and may hold some.
@@ -239,10 +300,11 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Duration;
 
     use super::{
-        Syscall, ThreadState, Wait, cpu_time, is_blocked, parse_blocked, parse_state, parse_wait,
-        state_of,
+        Switches, Syscall, ThreadState, Wait, cpu_time, is_blocked, parse_blocked, parse_state,
+        parse_wait, state_of,
     };
 
     fn own_tid() -> i32 {
@@ -308,6 +370,13 @@ mod tests {
         assert_eq!(parse_blocked(status), Some(1 << 22));
         assert_eq!(parse_blocked("Name:\tx\n"), None);
         assert!(!is_blocked(own_tid(), libc::SIGURG));
+    }
+
+    #[test]
+    fn a_wait_is_counted() {
+        let before = Switches::so_far();
+        thread::sleep(Duration::from_millis(1));
+        assert!(Switches::so_far().since(before).waits > 0);
     }
 
     #[test]

@@ -15,3 +15,13 @@ pub(crate) fn start(
     }
     builder.spawn(body)
 }
+
+/// Has the stack of this thread below its caller in memory, as deep as the
+/// runtime's own code goes: a page that comes later may have to wait for the
+/// kernel's lock on the memory map.
+// Inlined, it would make its caller's frame that large.
+#[inline(never)]
+pub(crate) fn warm_stack() {
+    const BYTES: usize = 32 << 10;
+    std::hint::black_box([1_u8; BYTES]);
+}

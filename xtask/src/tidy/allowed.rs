@@ -26,7 +26,7 @@ pub(crate) const KERNEL_CALLS: &[KernelCall] = &[
                 "how long a real thread idles is real time in any world",
             ),
             (
-                "crates/tapio/src/scheduler/handoff.rs",
+                "crates/tapio/src/scheduler/vacant.rs",
                 "how long a real thread idles is real time in any world",
             ),
             (

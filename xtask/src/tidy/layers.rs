@@ -136,6 +136,7 @@ const TAPIO_MODULES: &[Row] = &[
             "sync_facade",
             "task_id",
             "thread_parker",
+            "threads",
             "wheel",
         ],
     ),

@@ -6,7 +6,7 @@ use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -66,6 +66,28 @@ struct State {
     /// half-ended behind a finished shutdown.
     last_ended: Option<JoinHandle<()>>,
     handles: Vec<JoinHandle<()>>,
+    /// Threads that ended before their handles came to the list: threads are
+    /// started without the lock, since that may take long.
+    ended_early: Vec<ThreadId>,
+}
+
+impl State {
+    /// Keeps the handle of a thread that was started. What it gives back is to
+    /// be joined, without the lock.
+    #[must_use]
+    fn keep(&mut self, handle: JoinHandle<()>) -> Option<JoinHandle<()>> {
+        let id = handle.thread().id();
+        match self.ended_early.iter().position(|early| *early == id) {
+            Some(index) => {
+                self.ended_early.swap_remove(index);
+                self.last_ended.replace(handle)
+            }
+            None => {
+                self.handles.push(handle);
+                None
+            }
+        }
+    }
 }
 
 /// A thread of the pool's, which says so when it ends.
@@ -119,25 +141,36 @@ impl Pool {
             self.hit_limit(is_first);
             return Ok(());
         }
-        match self.start_thread() {
+        state.threads += 1;
+        state.alive += 1;
+        state.starting += 1;
+        drop(state);
+        let started = self.start_thread();
+        let mut state = self.0.state.lock();
+        let error = match started {
             Ok(handle) => {
-                state.threads += 1;
-                state.alive += 1;
-                state.starting += 1;
-                state.handles.push(handle);
-                Ok(())
-            }
-            // Somebody will come to it in time.
-            Err(_) if state.threads > 0 => Ok(()),
-            Err(error) => {
-                let task = state.queue.pop_back();
+                let before = state.keep(handle);
                 drop(state);
-                if let Some(task) = task {
-                    task.into_task().shut_down();
-                }
-                Err(Refused::NoThread(error))
+                join(before);
+                return Ok(());
             }
+            Err(error) => error,
+        };
+        state.threads -= 1;
+        state.alive -= 1;
+        state.starting -= 1;
+        self.0.ended.notify_all();
+        if state.threads > 0 {
+            // Somebody will come to it in time.
+            return Ok(());
         }
+        // With those that relied on this thread.
+        let orphans = std::mem::take(&mut state.queue);
+        drop(state);
+        for task in orphans {
+            task.into_task().shut_down();
+        }
+        Err(Refused::NoThread(error))
     }
 
     /// A call waits in line since there may be no more threads.
@@ -178,9 +211,9 @@ impl Pool {
     pub(crate) fn start_worker(&self, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let pool = self.clone();
         let config = &self.0.config;
-        let mut state = self.0.state.lock();
         let mut body = Some(body);
-        let handle = threads::start((config.thread_name)(), config.stack_bytes, move || {
+        self.0.state.lock().alive += 1;
+        let started = threads::start((config.thread_name)(), config.stack_bytes, move || {
             let _thread = Thread {
                 pool: pool.clone(),
                 has_served: true,
@@ -191,10 +224,21 @@ impl Pool {
                     body();
                 }
             });
-        })?;
-        state.alive += 1;
-        state.handles.push(handle);
-        Ok(())
+        });
+        let mut state = self.0.state.lock();
+        match started {
+            Ok(handle) => {
+                let before = state.keep(handle);
+                drop(state);
+                join(before);
+                Ok(())
+            }
+            Err(error) => {
+                state.alive -= 1;
+                self.0.ended.notify_all();
+                Err(error)
+            }
+        }
     }
 
     /// The life of a thread: calls, then idle, then calls.
@@ -255,20 +299,26 @@ impl Pool {
             }
         }
         let me = std::thread::current().id();
-        let handle = state
+        let index = state
             .handles
             .iter()
-            .position(|handle| handle.thread().id() == me)
-            .map(|index| state.handles.swap_remove(index));
-        let before = std::mem::replace(&mut state.last_ended, handle);
+            .position(|handle| handle.thread().id() == me);
+        let before = match index {
+            Some(index) => {
+                let handle = state.handles.swap_remove(index);
+                state.last_ended.replace(handle)
+            }
+            None => {
+                state.ended_early.push(me);
+                None
+            }
+        };
         self.0.ended.notify_all();
         drop(state);
         for task in orphans {
             task.into_task().shut_down();
         }
-        if let Some(before) = before {
-            let _ = before.join();
-        }
+        join(before);
     }
 
     /// Refuses new calls, drops those that have not begun, and waits for
@@ -299,9 +349,7 @@ impl Pool {
         let last = state.last_ended.take();
         let all = state.alive == 0;
         drop(state);
-        if let Some(last) = last {
-            let _ = last.join();
-        }
+        join(last);
         all
     }
 
@@ -309,6 +357,13 @@ impl Pool {
     pub(crate) fn counts(&self) -> (usize, usize) {
         let state = self.0.state.lock();
         (state.threads, state.queue.len())
+    }
+}
+
+/// Waits for a thread that is past everything of ours.
+fn join(thread: Option<JoinHandle<()>>) {
+    if let Some(thread) = thread {
+        let _ = thread.join();
     }
 }
 

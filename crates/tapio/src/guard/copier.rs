@@ -29,6 +29,7 @@ static COPIER: Copier = Copier {
         queue: VecDeque::new(),
         next_number: 1,
         thread: None,
+        is_running: false,
         is_finishing: false,
         dropped: 0,
     }),
@@ -45,6 +46,7 @@ struct State {
     queue: VecDeque<Job>,
     next_number: u64,
     thread: Option<JoinHandle<()>>,
+    is_running: bool,
     is_finishing: bool,
     /// What found the queue full.
     dropped: u64,
@@ -105,17 +107,28 @@ pub(super) fn ended(number: u64, lasted: Duration) {
 
 // What others call.
 
-/// Starts the thread, unless it runs.
+/// Starts the thread, unless it runs. Its room is made and its thread started
+/// without the lock, which the guard takes.
 pub(super) fn start() {
     let mut state = COPIER.lock();
-    if state.thread.is_some() {
+    state.is_finishing = false;
+    if state.is_running {
         return;
     }
-    state.queue.reserve_exact(QUEUE_MAX);
-    state.is_finishing = false;
-    match threads::start("tapio-copy".into(), None, run) {
+    state.is_running = true;
+    let has_room = state.queue.capacity() >= QUEUE_MAX;
+    drop(state);
+    let room = (!has_room).then(|| VecDeque::with_capacity(QUEUE_MAX));
+    let started = threads::start("tapio-copy".into(), None, run);
+    let mut state = COPIER.lock();
+    if let Some(room) = room {
+        // It took nothing in, for want of room.
+        state.queue = room;
+    }
+    match started {
         Ok(thread) => state.thread = Some(thread),
-        Err(error) => tracing::warn!("no thread to copy stacks: {error}"),
+        // The starter tries again; what comes meanwhile waits.
+        Err(_) => state.is_running = false,
     }
 }
 
@@ -171,6 +184,7 @@ fn run() {
         at_work.look();
         if is_finishing {
             at_work.finish();
+            COPIER.lock().is_running = false;
             return;
         }
         state = COPIER.lock();

@@ -1,18 +1,28 @@
 //! The guard's thread: it looks at every watched thread, again and again,
 //! and sleeps while nothing runs.
+//!
+//! A stuck thread may hold any lock that is not ours: the kernel's on the
+//! memory map (`mmap`, `mlock`), the loader's (`dlopen`), the allocator's. So
+//! from one look to the next the guard allocates nothing, frees nothing, starts
+//! nothing, and waits for no lock that anybody holds while doing so. Its locks
+//! are the standard library's, which sleep on a futex and need neither memory
+//! nor a table that other threads grow; others it tries. What takes more is
+//! done by those who stand by (`scheduler::handoff`), by the `starter` and by
+//! the `reporter`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
+use super::advice;
 use super::entry::{self, Entry};
 use super::jitter::Jitter;
-use super::{advice, copier, reporter};
+use super::reporter;
+use crate::capture::Target;
 use crate::post::Running;
-use crate::{rounds, slice, threads};
+use crate::rounds::Due;
+use crate::thread_state::Switches;
+use crate::{context, rounds, slice, thread_state, threads};
 
 /// Looks for each budget, once something goes on from one look to the next.
 const LOOKS_PER_BUDGET: u32 = 5;
@@ -34,62 +44,6 @@ const PERIOD_MIN: Duration = Duration::from_micros(200);
 const CALM: Duration = Duration::from_millis(100);
 const HASTE_MAX: u32 = 3;
 
-static GUARD: Mutex<Guard> = Mutex::new(Guard {
-    leases: 0,
-    thread: None,
-});
-
-/// The guard's thread, and for how many runtimes it runs.
-struct Guard {
-    leases: usize,
-    thread: Option<(JoinHandle<()>, Arc<AtomicBool>)>,
-}
-
-/// Keeps the guard running; each runtime has one.
-#[derive(Debug)]
-pub(crate) struct Lease(());
-
-impl Lease {
-    /// Starts the guard, unless it runs. Without a thread for it the runtime
-    /// does without, and says so.
-    pub(crate) fn new() -> Lease {
-        let mut guard = GUARD.lock();
-        guard.leases += 1;
-        if guard.thread.is_none() {
-            copier::start();
-            let stop = Arc::new(AtomicBool::new(false));
-            let seen = Arc::clone(&stop);
-            match threads::start("tapio-guard".into(), None, move || Engine::new().run(&seen)) {
-                Ok(thread) => guard.thread = Some((thread, stop)),
-                Err(error) => tracing::warn!("no thread for the guard: {error}"),
-            }
-        }
-        Lease(())
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let mut guard = GUARD.lock();
-        guard.leases -= 1;
-        if guard.leases > 0 {
-            return;
-        }
-        if let Some((thread, stop)) = guard.thread.take() {
-            // Relaxed: the bell's lock orders it for the guard.
-            stop.store(true, Ordering::Relaxed);
-            rounds::ring();
-            // Under the lock, so that a new guard never runs beside this one,
-            // which takes no lock of ours.
-            let _ = thread.join();
-        }
-        copier::finish();
-        drop(guard);
-        reporter::finish();
-        advice::say_if_asked();
-    }
-}
-
 /// One look at everything.
 #[derive(Debug)]
 pub(super) struct Round {
@@ -104,6 +58,9 @@ pub(super) struct Round {
     pub(super) is_uneasy: bool,
     /// Between looks, while something goes on.
     pub(super) period: Duration,
+    /// For how long the guard was kept from this look by what it did at the
+    /// last one, if for long.
+    pub(super) kept: Option<Duration>,
     haste: u32,
 }
 
@@ -118,7 +75,7 @@ impl Round {
 }
 
 /// What the guard's thread knows.
-struct Engine {
+pub(super) struct Engine {
     last_round: Instant,
     last_rescue: Instant,
     /// Between looks, while something goes on.
@@ -127,11 +84,13 @@ struct Engine {
     is_uneasy: bool,
     haste: u32,
     quiet: u32,
+    /// For how long the last look was kept from its end.
+    kept: Duration,
     jitter: Jitter,
 }
 
 impl Engine {
-    fn new() -> Engine {
+    pub(super) fn new() -> Engine {
         let now = Instant::now();
         Engine {
             last_round: now,
@@ -140,27 +99,42 @@ impl Engine {
             is_uneasy: false,
             haste: 0,
             quiet: 0,
+            kept: Duration::ZERO,
             jitter: Jitter::new(),
         }
     }
 
     /// Makes rounds until told to stop.
-    fn run(&mut self, stop: &AtomicBool) {
+    pub(super) fn run(&mut self, stop: &AtomicBool) {
         // It must be on time when all CPUs are busy, and it does little.
         slice::shorten();
+        warm_up();
         while !stop.load(Ordering::Relaxed) {
+            let before = Switches::so_far();
             let is_quiet = self.look();
-            let due = rounds::walk(self.last_round);
+            let due = rounds::due();
+            let is_due = matches!(due, Due::At(at) if at <= self.last_round);
+            if is_due {
+                reporter::walk();
+            }
+            self.kept = kept(before, self.last_round.elapsed());
+            let until = match due {
+                Due::Never => None,
+                Due::At(at) => Some(at),
+                Due::Busy => Some(self.last_round),
+            };
             self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
-            if self.quiet > QUIET_MAX {
-                let seats = advice::seats(&entry::all());
-                rounds::sleep(due, || {
+            if self.quiet > QUIET_MAX && until.is_none_or(|until| until > self.last_round) {
+                let seats = advice::seats(&entry::lock());
+                let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
+                rounds::sleep(limit, || {
                     stop.load(Ordering::Relaxed) || is_anything_running()
                 });
                 self.quiet = 0;
                 let now = Instant::now();
                 advice::nothing_ran(seats, now - self.last_round);
                 self.last_round = now;
+                self.kept = Duration::ZERO;
             } else {
                 rounds::doze(self.jitter.shorten(self.until_next()));
             }
@@ -169,7 +143,7 @@ impl Engine {
 
     /// Looks at every thread; says whether nothing ran.
     fn look(&mut self) -> bool {
-        let entries = entry::all();
+        let entries = entry::lock();
         let now = Instant::now();
         self.choose_period(&entries);
         let passed = now - self.last_round;
@@ -179,14 +153,16 @@ impl Engine {
             step: passed.min(self.until_next() * 2),
             has_rescued: false,
             is_uneasy: false,
+            kept: (self.kept >= self.period * LOOKS_PER_BUDGET).then_some(self.kept),
             period: self.period,
             haste: self.haste,
         };
         let mut is_quiet = true;
-        for entry in &entries {
+        for entry in entries.iter() {
             is_quiet &= !entry.eye.lock().look(entry, &mut round);
         }
         advice::sample(&entries, passed, self.until_next());
+        drop(entries);
         self.choose_haste(now, round.has_rescued);
         self.is_uneasy = round.is_uneasy;
         self.last_round = now;
@@ -223,10 +199,131 @@ impl Engine {
     }
 }
 
+/// How much of the time since `before` counts as waited: all of it, unless it
+/// was for a CPU.
+fn kept(before: Switches, passed: Duration) -> Duration {
+    match Switches::so_far().since(before) {
+        Switches {
+            waits: 1..,
+            preemptions: 0,
+        } => passed,
+        _ => Duration::ZERO,
+    }
+}
+
+/// Does once what must not be done for the first time on the way to a rescue:
+/// code and stack come into memory, the thread's own variables are made.
+fn warm_up() {
+    threads::warm_stack();
+    let own = Target::this_thread().tid();
+    let _ = (thread_state::state_of(own), thread_state::cpu_time(own));
+    let _ = (context::current_task(), std::thread::panicking());
+    rounds::doze(Duration::ZERO);
+}
+
 /// Whether any watched thread runs anything.
 fn is_anything_running() -> bool {
-    let entries = entry::all();
+    let entries = entry::lock();
     entries
         .iter()
         .any(|entry| entry.post.look().running() != Running::NOTHING)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::time::{Duration, Instant};
+
+    use super::super::entry;
+    use super::super::eye::Eye;
+    use super::super::host::{Counters, Host, Settings};
+    use super::super::reporter;
+    use super::{Round, kept};
+    use crate::capture::DEFAULT_SIGNAL;
+    use crate::context;
+    use crate::post::{Hook, Running};
+    use crate::report::{Culprit, Report, on_report};
+    use crate::thread_state::Switches;
+
+    const ROLE: &str = "the thread of a test of the guard";
+    const HELD_UP: Duration = Duration::from_secs(3);
+
+    #[derive(Default)]
+    struct Runtime(Counters);
+
+    impl Host for Runtime {
+        fn role(&self) -> String {
+            ROLE.into()
+        }
+
+        fn runtime_name(&self) -> Option<Arc<str>> {
+            None
+        }
+
+        fn counters(&self) -> &Counters {
+            &self.0
+        }
+    }
+
+    fn round(kept: Option<Duration>) -> Round {
+        Round {
+            now: Instant::now(),
+            passed: Duration::from_millis(2),
+            step: Duration::from_millis(2),
+            has_rescued: false,
+            is_uneasy: false,
+            kept,
+            period: Duration::from_millis(2),
+            haste: 0,
+        }
+    }
+
+    #[test]
+    fn what_was_over_when_the_guard_came_back_is_reported() {
+        let (give, take) = mpsc::channel();
+        let _subscription = on_report(move |report| {
+            if let Report::GuardHeldUp(held_up) = report
+                && held_up.role == ROLE
+            {
+                let _ = give.send(held_up.clone());
+            }
+        });
+        reporter::start();
+        let settings = Settings {
+            budget: Duration::from_secs(3_600),
+            signal: DEFAULT_SIGNAL,
+        };
+        let watching = entry::watch_thread(settings, Box::<Runtime>::default());
+        let all = entry::all().into_iter();
+        let mut own = all.filter(|entry| Arc::ptr_eq(&entry.post, watching.post()));
+        let entry = own.next().expect("it is watched");
+        let mut eye = Eye::default();
+        // One that ends while the guard looks in time, and one that does not.
+        for (hook, kept) in [(Hook::Stop, None), (Hook::Start, Some(HELD_UP))] {
+            let running = context::enter_code(Running::hook(hook));
+            assert!(eye.look(&entry, &mut round(None)));
+            drop(running);
+            assert!(!eye.look(&entry, &mut round(kept)));
+        }
+        let held_up = take.recv_timeout(Duration::from_secs(20));
+        let held_up = held_up.expect("it is reported");
+        assert_eq!(held_up.culprit, Culprit::Hook("on_thread_start"));
+        assert!(held_up.lasted_max >= HELD_UP);
+        let text = held_up.to_string();
+        assert!(text.contains("held up for 3000 ms"), "{text}");
+    }
+
+    #[test]
+    fn the_guard_is_kept_by_a_wait_and_not_by_work() {
+        let (before, begin) = (Switches::so_far(), Instant::now());
+        while begin.elapsed() < Duration::from_millis(5) {}
+        assert_eq!(kept(before, begin.elapsed()), Duration::ZERO);
+        // A machine that is busy may want the CPU meanwhile.
+        let is_kept = (0..100).any(|_| {
+            let (before, begin) = (Switches::so_far(), Instant::now());
+            std::thread::sleep(Duration::from_millis(1));
+            kept(before, begin.elapsed()) >= Duration::from_millis(1)
+        });
+        assert!(is_kept);
+    }
 }

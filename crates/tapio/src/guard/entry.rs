@@ -1,7 +1,7 @@
 //! The threads that are watched.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Instant;
 
@@ -16,7 +16,12 @@ use crate::post::Post;
 use crate::rounds;
 use crate::tally::Tally;
 
-static ENTRIES: Mutex<Vec<Arc<Entry>>> = Mutex::new(Vec::new());
+/// Held by the guard while it looks, and by others for moments in which they
+/// neither allocate nor free. The standard library's lock: `engine` says why.
+static ENTRIES: StdMutex<Vec<Arc<Entry>>> = StdMutex::new(Vec::new());
+
+/// Room in the list of entries, to begin with.
+const ROOM: usize = 64;
 
 /// A watched thread.
 pub(super) struct Entry {
@@ -47,7 +52,7 @@ pub(crate) fn watch_thread(settings: Settings, host: Box<dyn Host>) -> Watching 
         eye: Mutex::default(),
         gaze: Mutex::default(),
     });
-    ENTRIES.lock().push(Arc::clone(&entry));
+    enlist(Arc::clone(&entry));
     let watching = Watching {
         entry,
         _post: context::set_post(post, Some(tally)),
@@ -72,7 +77,7 @@ impl Watching {
 impl Drop for Watching {
     fn drop(&mut self) {
         advice::hand_in(&self.entry);
-        let mut entries = ENTRIES.lock();
+        let mut entries = lock();
         let index = entries
             .iter()
             .position(|entry| Arc::ptr_eq(entry, &self.entry));
@@ -90,7 +95,47 @@ impl fmt::Debug for Watching {
     }
 }
 
+/// Every watched thread, as long as the guard is held.
+pub(super) fn lock() -> MutexGuard<'static, Vec<Arc<Entry>>> {
+    ENTRIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Every watched thread at this moment.
 pub(super) fn all() -> Vec<Arc<Entry>> {
-    ENTRIES.lock().clone()
+    let mut copies = Vec::new();
+    copy_to(&mut copies);
+    copies
+}
+
+/// As [`all`], into an empty vector.
+pub(super) fn copy_to(copies: &mut Vec<Arc<Entry>>) {
+    loop {
+        let entries = lock();
+        let count = entries.len();
+        if copies.capacity() >= count {
+            copies.extend(entries.iter().cloned());
+            return;
+        }
+        drop(entries);
+        copies.reserve(count + ROOM);
+    }
+}
+
+fn enlist(entry: Arc<Entry>) {
+    let mut larger = Vec::new();
+    let mut entries = lock();
+    while entries.len() == entries.capacity() {
+        let count = entries.len();
+        if larger.capacity() > count {
+            larger.append(&mut entries);
+            // The old one is dropped below, without the lock.
+            std::mem::swap(&mut *entries, &mut larger);
+        } else {
+            drop(entries);
+            larger.reserve(2 * count.max(ROOM / 2));
+            entries = lock();
+        }
+    }
+    entries.push(entry);
+    drop(entries);
 }

@@ -1,4 +1,7 @@
 //! What the guard remembers of one thread, and how it judges what it sees.
+//!
+//! All but [`Asked::find`] runs on the guard's thread: it waits for nobody,
+//! and allocates and frees nothing (`engine` says why).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,9 +15,10 @@ use super::host::Relief;
 use super::reporter::{self, Found};
 use super::sight::Sight;
 use super::span::Span;
+use super::starter;
 use crate::capture::NoStack;
 use crate::post::{Running, Seen};
-use crate::report::{Culprit, Rescue, StallCause};
+use crate::report::{Culprit, StallCause};
 use crate::thread_state::cpu_time;
 
 /// A stall that goes on is looked at again when it has lasted for so long.
@@ -49,7 +53,7 @@ struct Poll {
     /// What the thread had used of a CPU when it was first seen.
     cpu_then: Option<Duration>,
     sight: Sight,
-    rescue: Option<Rescue>,
+    rescue: Option<Relief>,
     /// Its thread was asked for its stack ahead of time.
     is_near: bool,
     /// The number of the report, once there is one.
@@ -70,6 +74,9 @@ impl Eye {
                 true
             }
             _ => {
+                if let (Some(poll), Some(kept)) = (&self.poll, round.kept) {
+                    poll.ended_unseen(entry, kept);
+                }
                 self.close(entry, round.now);
                 if seen.running() == Running::NOTHING {
                     return false;
@@ -105,18 +112,18 @@ impl Poll {
     }
 
     fn is_relieved(&self) -> bool {
-        matches!(self.rescue, Some(Rescue::Done))
+        self.rescue == Some(Relief::Done)
     }
 
     /// It goes on still: what to do about it.
     fn go_on(&mut self, entry: &Arc<Entry>, round: &mut Round) {
         round.is_uneasy = true;
-        if self.is_relieved() {
-            entry.host.sweep();
+        if self.is_relieved() && entry.host.has_leftovers() {
+            starter::call();
         }
         let budget = entry.settings.budget;
         let wants_rescue = round.is_too_long(self.lasted, self.unseen, budget)
-            && matches!(self.rescue, None | Some(Rescue::Failed(_)));
+            && self.rescue.is_none_or(Relief::may_change);
         let wants_report = match self.told {
             None => self.lasted >= budget,
             Some(_) => AGAIN.get(self.again).is_some_and(|at| self.lasted >= *at),
@@ -146,37 +153,33 @@ impl Poll {
         }
     }
 
-    fn rescue(&mut self, entry: &Entry, round: &mut Round) {
-        self.rescue = match entry.host.relieve() {
+    fn rescue(&mut self, entry: &Arc<Entry>, round: &mut Round) {
+        let relief = entry.host.relieve();
+        let counters = entry.host.counters();
+        match relief {
             Relief::Done => {
                 round.has_rescued = true;
-                entry.host.counters().rescues.fetch_add(1, Relaxed);
-                Some(Rescue::Done)
+                counters.rescues.fetch_add(1, Relaxed);
+                // Somebody is to stand by again, and to sweep up.
+                starter::call();
             }
-            Relief::Nothing => Some(Rescue::NotNeeded),
-            Relief::Moved => None,
-            Relief::Off => Some(Rescue::Off),
-            Relief::Limit(max) => {
-                if self.rescue.is_none() {
-                    reporter::limit(max);
+            Relief::Limit { is_news, .. } => {
+                if !matches!(self.rescue, Some(Relief::Limit { .. })) {
+                    counters.substitute_limit_hits.fetch_add(1, Relaxed);
                 }
-                Some(Rescue::Failed(format!("max_substitutes ({max}) reached")))
+                if is_news {
+                    reporter::limit(entry);
+                }
+                starter::call();
             }
-            Relief::NoThread(error) => Some(Rescue::Failed(format!(
-                "the system gives no thread: {error}"
-            ))),
-        };
+            Relief::NoThread(_) | Relief::Starting | Relief::InHook => starter::call(),
+            Relief::Nothing | Relief::Moved | Relief::Off => {}
+        }
+        self.rescue = (relief != Relief::Moved).then_some(relief);
     }
 
     fn tell(&mut self, entry: &Arc<Entry>, cause: StallCause, used: Duration) {
-        let asked = Asked {
-            seen: self.seen,
-            task: entry.post.task(),
-            cause,
-            lasted: self.span.so_far(),
-            used,
-            rescue: self.rescue.clone().unwrap_or(Rescue::NotNeeded),
-        };
+        let asked = self.ask(entry, cause, used);
         if entry.post.look() != self.seen {
             // It went on before its task was read.
             return;
@@ -192,10 +195,29 @@ impl Poll {
         self.again = AGAIN.iter().take_while(is_past).count();
     }
 
+    fn ask(&self, entry: &Entry, cause: StallCause, used: Duration) -> Asked {
+        Asked {
+            seen: self.seen,
+            task: entry.post.task(),
+            cause,
+            lasted: self.span.so_far(),
+            used,
+            rescue: self.rescue.unwrap_or(Relief::Nothing),
+        }
+    }
+
+    /// It ended while the guard was kept from looking.
+    fn ended_unseen(&self, entry: &Arc<Entry>, kept: Duration) {
+        if self.told.is_none() {
+            let asked = self.ask(entry, StallCause::Blocked(None), Duration::ZERO);
+            reporter::held_up(entry, asked, kept);
+        }
+    }
+
     fn close(self, entry: &Entry, now: Instant) {
-        if self.is_relieved() {
+        if self.is_relieved() && entry.host.has_leftovers() {
             // What it queued in its last moments.
-            entry.host.sweep();
+            starter::call();
         }
         match self.told {
             Some(number) => copier::ended(number, self.span.ended(now)),
@@ -213,12 +235,16 @@ pub(super) struct Asked {
     pub(super) seen: Seen,
     task: u64,
     pub(super) cause: StallCause,
-    lasted: Duration,
+    pub(super) lasted: Duration,
     used: Duration,
-    rescue: Rescue,
+    rescue: Relief,
 }
 
 impl Asked {
+    pub(super) fn culprit(&self) -> Culprit {
+        Culprit::new(self.seen.running(), self.task)
+    }
+
     /// Finds out what else there is to know; not on the guard's thread.
     pub(super) fn find(self, entry: &Entry, copied: Result<Copied, NoStack>) -> Found {
         // It must fit the stack.
@@ -227,10 +253,10 @@ impl Asked {
                 wait: Some(wait), ..
             }) => StallCause::Blocked(wait.syscall),
             Ok(_) => StallCause::Computing,
-            Err(_) => self.cause,
+            Err(_) => self.cause.clone(),
         };
         Found {
-            culprit: Culprit::new(self.seen.running(), self.task),
+            culprit: self.culprit(),
             cause,
             lasted: self.lasted,
             cpu: self.used,
@@ -239,7 +265,7 @@ impl Asked {
             thread: entry.thread.name().map(Into::into),
             runtime: entry.host.runtime_name(),
             runtime_number: entry.host.counters().runtime,
-            rescue: self.rescue,
+            rescue: self.rescue.to_rescue(),
             pinned: entry.post.pinned(),
             stack: copied,
         }

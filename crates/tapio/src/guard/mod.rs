@@ -71,9 +71,11 @@
 // Reading order: `host` is what a watched thread's runtime offers; `entry`
 // lists watched threads; `eye` remembers one of them, with `sight`, which
 // judges what it does, and `span`, which knows for how long; `engine` is the
-// thread that looks, at moments that `jitter` spreads; `copier` is the one that
-// comes by stacks, each as in `copying`, and `reporter` the one that finds
-// words, with `std_locks`, which sees circles of them; `advice` adds up what was seen by spawn site.
+// thread that looks, at moments that `jitter` spreads; `starter` is the thread
+// that starts others; `copier` is the one that comes by stacks, each as in
+// `copying`, and `reporter` the one that finds words, with `std_locks`, which
+// sees circles of them; `lease` starts and ends them all; `advice` adds up what
+// was seen by spawn site.
 
 mod advice;
 mod copier;
@@ -83,16 +85,18 @@ mod entry;
 mod eye;
 mod host;
 mod jitter;
+mod lease;
 mod reporter;
 mod sight;
 mod span;
+mod starter;
 mod std_locks;
 
 pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
     Advice, CallbackPanic, Culprit, Deadlock, DeadlockParty, Futurelock, GroupFailuresLost,
-    LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait, Report,
-    Rescue, ShutdownWaits, SiteAdvice, SiteKind, Stall, StallCause, StallEnded, StdLock,
+    GuardHeldUp, LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait,
+    Report, Rescue, ShutdownWaits, SiteAdvice, SiteKind, Stall, StallCause, StallEnded, StdLock,
     StdLockParty, Subscription, TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict,
     lock_budget, note_panic_places, on_report, resume_observed, set_lock_budget,
 };
@@ -101,6 +105,7 @@ pub use crate::stack::{Frame, Origin, Stack};
 pub use crate::thread_state::Syscall;
 
 pub(crate) use self::advice::ask_for_advice;
-pub(crate) use self::engine::Lease;
 pub(crate) use self::entry::{Watching, watch_thread};
 pub(crate) use self::host::{Counters, Host, Relief, Settings};
+pub(crate) use self::lease::Lease;
+pub(crate) use self::starter::call as call_starter;

@@ -1,24 +1,26 @@
 //! The thread that finds words for what the guard saw.
 //!
-//! Unwinding, symbols and the user's own log take time and locks, which a
-//! stuck thread may hold; the guard must not wait for them. So it puts what it
-//! found in a queue. The thread that empties it is started when there is
-//! something to say and ends when nothing has been for a while.
+//! Unwinding, symbols and the user's own log take time, memory and locks, which
+//! a stuck thread may hold; the guard must not wait for them, nor the copier. So
+//! both put what they found in a queue, whose memory is there before. The thread
+//! that empties it is there from the start, and sleeps.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::copying::Copied;
+use super::entry::Entry;
+use super::eye::Asked;
 use super::std_locks::StdLocks;
 use crate::capture::NoStack;
-use crate::report::{Culprit, LimitHit, Report, Rescue, Stall, StallCause, StallEnded};
-use crate::{stack, threads};
+use crate::report::{
+    Culprit, GuardHeldUp, LimitHit, Report, Rescue, Stall, StallCause, StallEnded,
+};
+use crate::{rounds, stack, threads};
 
 /// The same stack is reported once in so long; what came meanwhile is counted
 /// and said in one line.
@@ -27,7 +29,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 const GROUPS_MAX: usize = 256;
 /// What waits to be said at most; more is counted.
 const QUEUE_MAX: usize = 1024;
-const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// Between two looks at what was only counted, while something was.
+const PERIOD: Duration = Duration::from_secs(2);
 /// After so long without a stack, what was read for the last ones is let go.
 /// To read it again takes some ten milliseconds of a thread that nobody waits
 /// for.
@@ -44,13 +47,17 @@ static REPORTER: Reporter = Reporter {
 /// tells them apart.
 static NEXT_STALL: AtomicU64 = AtomicU64::new(1);
 
+/// The standard library's locks: `engine` says why.
 struct Reporter {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
+    /// Never grows: it has its room before the guard uses it.
     queue: VecDeque<Job>,
+    /// A look at what is due is in the queue.
+    is_walking: bool,
     thread: Option<JoinHandle<()>>,
     is_running: bool,
     is_finishing: bool,
@@ -78,34 +85,93 @@ enum Job {
     Found(u64, Box<Found>),
     Again(u64, Box<Found>),
     Ended(u64, Duration),
-    Limit(usize),
+    /// There are as many substitutes as there may be.
+    Limit(Arc<Entry>),
+    /// What the starter has to say.
+    Say(Box<LimitHit>),
+    /// Looks at what is due.
+    Walk,
+    /// The guard was kept from looking for so long, and the thread ran this
+    /// before and not after.
+    HeldUp(Arc<Entry>, Asked, Duration),
 }
+
+// What the copier calls.
 
 /// Has a stall reported, or that it goes on. The number tells it from others.
 pub(super) fn found(number: u64, is_again: bool, found: Found) {
     let job = if is_again { Job::Again } else { Job::Found };
-    REPORTER.state.lock().push(job(number, Box::new(found)));
+    let job = job(number, Box::new(found));
+    REPORTER.lock().push(job);
 }
 
 /// So many stalls are not reported.
 pub(super) fn dropped(count: u64) {
-    REPORTER.state.lock().dropped += count;
+    REPORTER.lock().dropped += count;
 }
 
 /// The stall with this number is over.
 pub(super) fn ended(number: u64, lasted: Duration) {
-    REPORTER.state.lock().push(Job::Ended(number, lasted));
+    REPORTER.lock().push(Job::Ended(number, lasted));
 }
 
+// What the guard calls, unless it says otherwise.
+
 /// There are as many substitutes as there may be.
-pub(super) fn limit(max: usize) {
-    REPORTER.state.lock().push(Job::Limit(max));
+pub(super) fn limit(entry: &Arc<Entry>) {
+    REPORTER.lock().push(Job::Limit(Arc::clone(entry)));
+}
+
+/// Has a limit told of. Called by the starter.
+pub(super) fn say(limit: LimitHit) {
+    let job = Job::Say(Box::new(limit));
+    REPORTER.lock().push(job);
+}
+
+/// Has what is due looked at.
+pub(super) fn walk() {
+    let mut state = REPORTER.lock();
+    if !state.is_walking {
+        state.is_walking = state.push(Job::Walk);
+    }
+}
+
+/// The guard was kept from looking for so long; meanwhile this has ended.
+pub(super) fn held_up(entry: &Arc<Entry>, asked: Asked, kept: Duration) {
+    let job = Job::HeldUp(Arc::clone(entry), asked, kept);
+    REPORTER.lock().push(job);
+}
+
+/// Starts the thread, unless it runs. Called by anybody but the guard.
+pub(super) fn start() {
+    let mut state = REPORTER.lock();
+    if state.queue.capacity() < QUEUE_MAX {
+        drop(state);
+        let room = VecDeque::with_capacity(QUEUE_MAX);
+        state = REPORTER.lock();
+        if state.queue.capacity() < QUEUE_MAX {
+            // It took nothing in, for want of room.
+            state.queue = room;
+        }
+    }
+    if state.is_running {
+        return;
+    }
+    state.is_running = true;
+    drop(state);
+    let started = threads::start("tapio-report".into(), None, run);
+    let mut state = REPORTER.lock();
+    match started {
+        Ok(thread) => state.thread = Some(thread),
+        // The starter tries again; what comes meanwhile waits.
+        Err(_) => state.is_running = false,
+    }
 }
 
 /// Says what is left to say and ends the thread, or leaves it to itself when
 /// somebody's log keeps it.
 pub(super) fn finish() {
-    let mut state = REPORTER.state.lock();
+    let mut state = REPORTER.lock();
     let Some(thread) = state.thread.take() else {
         return;
     };
@@ -114,9 +180,11 @@ pub(super) fn finish() {
     let limit = Instant::now() + FINISH_LIMIT;
     let is_own = thread.thread().id() == std::thread::current().id();
     while state.is_running && !is_own {
-        if REPORTER.changed.wait_until(&mut state, limit).timed_out() {
+        let left = limit.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             break;
         }
+        state = REPORTER.wait(state, Some(left));
     }
     let has_ended = !state.is_running;
     state.is_finishing = false;
@@ -130,6 +198,7 @@ impl State {
     const fn new() -> State {
         State {
             queue: VecDeque::new(),
+            is_walking: false,
             thread: None,
             is_running: false,
             is_finishing: false,
@@ -146,57 +215,84 @@ impl State {
         later.any(|later| matches!(later, Job::Ended(ended, _) if ended == number))
     }
 
-    fn push(&mut self, job: Job) {
-        if self.queue.len() >= QUEUE_MAX {
+    /// Takes a job in; says whether there was room.
+    fn push(&mut self, job: Job) -> bool {
+        let has_room = self.queue.len() < QUEUE_MAX.min(self.queue.capacity());
+        if has_room {
+            self.queue.push_back(job);
+            REPORTER.changed.notify_all();
+        } else {
             self.dropped += 1;
-            return;
         }
-        self.queue.push_back(job);
-        REPORTER.changed.notify_all();
-        if !self.is_running {
-            match threads::start("tapio-report".into(), None, run) {
-                Ok(thread) => {
-                    self.is_running = true;
-                    self.thread = Some(thread);
-                }
-                Err(_) => self.dropped += 1,
+        has_room
+    }
+}
+
+impl Reporter {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a change, at most for so long; `None` for as long as it takes.
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        match limit {
+            None => self.changed.wait(state),
+            Some(limit) => {
+                let waited = self.changed.wait_timeout(state, limit);
+                return waited.unwrap_or_else(PoisonError::into_inner).0;
             }
         }
+        .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The life of the thread.
 fn run() {
     let mut groups = Groups::default();
-    let mut state = REPORTER.state.lock();
-    let mut quiet_since = Instant::now();
+    // Since when there is no stall, while something is read for the last ones.
+    let mut quiet_since = None;
+    let mut state = REPORTER.lock();
     loop {
         while let Some(job) = state.queue.pop_front() {
             if state.is_over(&job) {
                 continue;
             }
+            state.is_walking &= !matches!(job, Job::Walk);
+            let is_stall = matches!(job, Job::Found(..) | Job::Again(..));
+            if state.queue.is_empty() {
+                // Begins at the start of its room again, which is in memory.
+                state.queue.clear();
+            }
             drop(state);
             groups.take(job);
-            state = REPORTER.state.lock();
-            quiet_since = Instant::now();
+            if is_stall {
+                quiet_since = Some(Instant::now());
+            }
+            state = REPORTER.lock();
         }
         groups.unsaid += std::mem::take(&mut state.dropped);
-        if state.is_finishing || (quiet_since.elapsed() >= KEEP_ALIVE && groups.is_settled()) {
+        if state.is_finishing {
             drop(state);
             groups.settle(true);
-            state = REPORTER.state.lock();
+            state = REPORTER.lock();
             if state.queue.is_empty() {
                 break;
             }
             continue;
         }
-        REPORTER.changed.wait_for(&mut state, KEEP_ALIVE);
+        let limit = (!groups.is_settled() || quiet_since.is_some()).then_some(PERIOD);
+        state = REPORTER.wait(state, limit);
         drop(state);
         groups.settle(false);
-        if quiet_since.elapsed() >= REMEMBER {
+        if quiet_since.is_some_and(|since: Instant| since.elapsed() >= REMEMBER) {
             stack::forget();
+            quiet_since = None;
         }
-        state = REPORTER.state.lock();
+        state = REPORTER.lock();
     }
     state.is_running = false;
     REPORTER.changed.notify_all();
@@ -245,9 +341,22 @@ impl Groups {
             Job::Found(number, found) => self.found(number, *found),
             Job::Again(number, found) => self.again(number, *found),
             Job::Ended(number, lasted) => self.ended(number, lasted),
-            Job::Limit(max) => {
-                let consequence = "what waits behind a stuck worker waits until it returns";
-                Report::Limit(LimitHit::new("max_substitutes", max, consequence)).deliver();
+            Job::Limit(entry) => {
+                if let Some(limit) = entry.host.limit_hit() {
+                    Report::Limit(limit).deliver();
+                }
+            }
+            Job::Say(limit) => Report::Limit(*limit).deliver(),
+            Job::Walk => rounds::walk(Instant::now()),
+            Job::HeldUp(entry, asked, kept) => {
+                Report::GuardHeldUp(GuardHeldUp {
+                    culprit: asked.culprit(),
+                    role: entry.host.role(),
+                    runtime: entry.host.runtime_name(),
+                    lasted_max: asked.lasted + kept,
+                    kept,
+                })
+                .deliver();
             }
         }
     }

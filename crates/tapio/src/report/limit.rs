@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::Location;
+
+use super::words::Many;
 
 /// A limit was reached, and what comes now waits or is refused.
 #[derive(Clone, Debug)]
@@ -13,7 +16,15 @@ pub struct LimitHit {
     pub max: usize,
     /// What follows from it.
     pub consequence: Cow<'static, str>,
+    /// What uses it up at this moment, if that is known: where it was spawned,
+    /// and how many from there; most first, and not all of them.
+    pub sites: Vec<(&'static Location<'static>, usize)>,
+    /// What to do about it.
+    pub help: Option<&'static str>,
 }
+
+/// So many places are named.
+const SITES_MAX: usize = 5;
 
 impl LimitHit {
     pub(crate) fn new(
@@ -25,7 +36,24 @@ impl LimitHit {
             name,
             max,
             consequence: consequence.into(),
+            sites: Vec::new(),
+            help: None,
         }
+    }
+
+    /// Names what uses the limit up, most first.
+    pub(crate) fn held_by(
+        mut self,
+        mut sites: Vec<(&'static Location<'static>, usize)>,
+    ) -> LimitHit {
+        sites.truncate(SITES_MAX);
+        self.sites = sites;
+        self
+    }
+
+    pub(crate) fn with_help(mut self, help: &'static str) -> LimitHit {
+        self.help = Some(help);
+        self
     }
 }
 
@@ -35,6 +63,14 @@ impl fmt::Display for LimitHit {
             f,
             "{} ({}) reached: {}",
             self.name, self.max, self.consequence
-        )
+        )?;
+        for (at, count) in &self.sites {
+            let tasks = Many(*count as u64, "task");
+            write!(f, "\n  held by {tasks} spawned at {at}")?;
+        }
+        match self.help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
     }
 }

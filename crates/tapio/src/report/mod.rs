@@ -15,6 +15,7 @@ mod callback;
 mod deadlock;
 mod deliver;
 mod group;
+mod held_up;
 mod limit;
 mod lock;
 mod observed;
@@ -39,6 +40,7 @@ pub use self::callback::CallbackPanic;
 pub use self::deadlock::{Deadlock, DeadlockParty};
 pub use self::deliver::{Subscription, on_report};
 pub use self::group::GroupFailuresLost;
+pub use self::held_up::GuardHeldUp;
 pub use self::limit::LimitHit;
 pub use self::lock::{Futurelock, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser};
 pub use self::observed::resume_observed;
@@ -69,6 +71,8 @@ pub enum Report {
     CallbackPanic(CallbackPanic),
     /// A task group failed, and nobody was told.
     GroupFailuresLost(GroupFailuresLost),
+    /// The guard was kept from looking, and something ended meanwhile.
+    GuardHeldUp(GuardHeldUp),
     /// A limit was reached.
     Limit(LimitHit),
     /// A runtime ends, and something on it does not.
@@ -113,6 +117,7 @@ impl fmt::Display for Report {
             Report::Advice(advice) => advice.fmt(f),
             Report::CallbackPanic(panic) => panic.fmt(f),
             Report::GroupFailuresLost(lost) => lost.fmt(f),
+            Report::GuardHeldUp(held_up) => held_up.fmt(f),
             Report::Limit(limit) => limit.fmt(f),
             Report::Shutdown(waits) => waits.fmt(f),
             Report::Stall(stall) => stall.fmt(f),

@@ -86,8 +86,9 @@ pub enum Culprit {
     Callback(&'static Location<'static>),
     /// A waker that is not a task's.
     Waker,
-    /// A function given to the runtime's builder, as `on_thread_park`.
-    Hook,
+    /// A function given to the runtime's builder, by the name of the builder's
+    /// function: `on_thread_start`, for example.
+    Hook(&'static str),
 }
 
 /// What a thread does that does not come back.
@@ -161,8 +162,10 @@ impl Culprit {
             (Some(at), _) if running.is_callback() => Culprit::Callback(at),
             (Some(at), Some(id)) if !running.is_block_on() => Culprit::Task(TaskInfo::new(id, at)),
             (Some(at), _) => Culprit::BlockOn(at),
-            (None, _) if running == Running::HOOK => Culprit::Hook,
-            (None, _) => Culprit::Waker,
+            (None, _) => match running.as_hook() {
+                Some(hook) => Culprit::Hook(hook.name()),
+                None => Culprit::Waker,
+            },
         }
     }
 
@@ -172,7 +175,7 @@ impl Culprit {
         match self {
             Culprit::Task(task) => Some(task.spawned_at),
             Culprit::BlockOn(at) | Culprit::Callback(at) => Some(at),
-            Culprit::Waker | Culprit::Hook => None,
+            Culprit::Waker | Culprit::Hook(_) => None,
         }
     }
 }
@@ -205,6 +208,10 @@ impl Stall {
     }
 
     pub(super) fn help(&self) -> &'static str {
+        if let Culprit::Hook(_) = self.culprit {
+            return "the functions given to the runtime's Builder should return at once: \
+                    everything on their thread waits for them";
+        }
         if self
             .std_lock
             .as_ref()

@@ -13,7 +13,7 @@ impl fmt::Display for Culprit {
             Culprit::BlockOn(at) => write!(f, "the future given to block_on at {at}"),
             Culprit::Callback(at) => write!(f, "the callback given at {at}"),
             Culprit::Waker => f.write_str("a waker that is no task's"),
-            Culprit::Hook => f.write_str("a function given to the runtime's builder"),
+            Culprit::Hook(name) => write!(f, "the {name} hook"),
         }
     }
 }

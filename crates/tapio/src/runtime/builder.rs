@@ -11,6 +11,7 @@ use super::{Handle, Runtime, UnhandledPanic};
 use crate::blocking::{self, Pool};
 use crate::capture;
 use crate::guard::{self, Lease, Settings};
+use crate::report::Report;
 use crate::scheduler::{self, Config, Flavor, Hooks, Shared};
 
 /// Tasks run between two looks at the driver while there is work, as tokio
@@ -178,7 +179,9 @@ impl Builder {
         self
     }
 
-    /// Called on every thread that the runtime starts, before its work.
+    /// Called on every thread that the runtime starts, before its work. That
+    /// includes threads for blocking calls, and those that stand by for stuck
+    /// workers ([`max_substitutes`](Builder::max_substitutes)).
     pub fn on_thread_start<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
@@ -298,6 +301,11 @@ impl Builder {
 
     /// How many threads may stand in for blocked workers at a time (512):
     /// after a stall, and for `block_in_place`.
+    ///
+    /// One for each worker, four at the most, is there from the start where
+    /// [`rescue`](Builder::rescue) is on, and sleeps: to take a stuck worker's
+    /// place it needs nothing that the stuck task may keep from it, such as the
+    /// kernel's lock on the memory map.
     pub fn max_substitutes(&mut self, count: usize) -> &mut Self {
         self.substitutes_max = count;
         self
@@ -362,6 +370,7 @@ impl Builder {
                 substitutes_max: self.substitutes_max,
                 guard,
                 is_rescue_enabled: self.is_rescue_enabled,
+                has_start_hook: self.on_thread_start.is_some(),
                 ends_on_panic: self.unhandled_panic == UnhandledPanic::ShutdownRuntime,
                 is_io_enabled: self.is_io_enabled,
                 is_time_enabled: self.is_time_enabled,
@@ -376,6 +385,9 @@ impl Builder {
         let runtime = Runtime::new_leased(Handle { shared }, lease);
         if self.flavor == Flavor::MultiThread {
             scheduler::start_workers(&runtime.handle().shared)?;
+        }
+        if let Some(limit) = runtime.handle().shared.replenish() {
+            Report::Limit(limit).deliver();
         }
         Ok(runtime)
     }
@@ -414,12 +426,17 @@ impl Builder {
                 let handle = handle.map(|shared| Handle { shared });
                 let _entered = handle.as_ref().map(Handle::enter);
                 let _beside = handle.as_ref().map(|handle| handle.shared.compat.enter());
-                if let Some(start) = &start {
-                    start();
+                let shared = handle.as_ref().map(|handle| &handle.shared);
+                match (&start, shared) {
+                    (Some(start), Some(shared)) => shared.call_start_hook(&**start),
+                    (Some(start), None) => start(),
+                    (None, _) => {}
                 }
                 body();
-                if let Some(stop) = &stop {
-                    stop();
+                match (&stop, shared) {
+                    (Some(stop), Some(shared)) => shared.call_stop_hook(&**stop),
+                    (Some(stop), None) => stop(),
+                    (None, _) => {}
                 }
             }),
         }

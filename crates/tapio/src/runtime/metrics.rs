@@ -80,6 +80,15 @@ impl RuntimeMetrics {
         counters.blocking_limit_hits.load(Ordering::Relaxed)
     }
 
+    /// How many stuck workers, and calls of `block_in_place`, found that as
+    /// many threads stood in already as
+    /// [`max_substitutes`](super::Builder::max_substitutes) allows.
+    #[must_use]
+    pub fn num_substitute_limit_hits(&self) -> u64 {
+        let counters = &self.handle.shared.counters;
+        counters.substitute_limit_hits.load(Ordering::Relaxed)
+    }
+
     /// How many tasks and blocking calls panicked without anybody looking at
     /// their handles. Tasks of a [`LocalSet`](crate::task::LocalSet) count
     /// here if the thread was inside of this runtime when the handle, or the

@@ -41,6 +41,11 @@ impl Gate {
         }
     }
 
+    /// Whether all have met once.
+    pub(super) fn has_opened(&self) -> bool {
+        self.state.lock().round > 0
+    }
+
     /// Some members will never come.
     pub(super) fn withdraw(&self, count: usize) {
         let mut state = self.state.lock();

@@ -18,8 +18,9 @@
 //!
 //! Reading order: `worker` is the loop, on one screen; `shared` is what all
 //! have in common; `seat`, `slot`, `idle` are its parts; `current` drives a
-//! `current_thread` runtime; `handoff` relieves a worker; `posts` says what workers
-//! run; `unhandled` ends a runtime by a task's panic.
+//! `current_thread` runtime; `handoff` relieves a worker that says that it will
+//! block, `rescue` one that did not; `vacant` has the seats that are free for it and
+//! `spares` the threads that stand by; `posts` says what workers run; `unhandled` ends a runtime by a task's panic.
 
 mod current;
 mod gate;
@@ -34,8 +35,10 @@ mod rescue;
 mod seat;
 mod shared;
 mod slot;
+mod spares;
 mod ticket;
 mod unhandled;
+mod vacant;
 mod worker;
 
 pub(crate) use self::current::block_on_current;

@@ -2,17 +2,21 @@
 //!
 //! All that it takes can be reached without the stuck thread: its seat is
 //! vacated under the driver's lock, which no thread holds while it runs
-//! foreign code; its queue is stolen from, its LIFO slot swapped out. What it
-//! queues in the moment of the relief, not knowing of it yet, is swept up
-//! again and again until it comes back. When it does, at the end of its poll,
-//! it finds its ticket worth nothing and joins the spares (`worker_thread`).
+//! foreign code; a thread that stood by (`spares`) takes it, and with it what
+//! the stuck one had queued. What that one queues in the moment of the relief,
+//! not knowing of it yet, is swept up by the guard's starter until it comes
+//! back. When it does, at the end of its poll, it finds its ticket worth nothing
+//! and joins the spares (`worker_thread`).
 
 use std::sync::Arc;
 
-use super::handoff::{NoSubstitute, start_substitute};
 use super::shared::Shared;
 use super::slot::Slot;
+use super::vacant::Offer;
 use crate::guard::{self, Counters, Host, Relief, Watching};
+use crate::post::{Hook, Running};
+use crate::report::LimitHit;
+use crate::{context, rounds};
 
 /// A worker, to the guard.
 struct WatchedWorker {
@@ -46,16 +50,6 @@ impl Shared {
 }
 
 impl Host for WatchedBlocked {
-    fn relieve(&self) -> Relief {
-        Relief::Nothing
-    }
-
-    fn sweep(&self) {}
-
-    fn has_seat(&self) -> bool {
-        false
-    }
-
     fn role(&self) -> String {
         "a thread in block_on".into()
     }
@@ -69,42 +63,93 @@ impl Host for WatchedBlocked {
     }
 }
 
+/// A thread in a hook of the user's, before or after its work, to the guard.
+struct WatchedHook {
+    shared: Arc<Shared>,
+    role: &'static str,
+}
+
+impl Shared {
+    /// Calls the hook of this thread's start under the guard's eyes.
+    pub(crate) fn call_start_hook(self: &Arc<Self>, hook: &dyn Fn()) {
+        self.call_hook(Hook::Start, "a thread that begins", hook);
+    }
+
+    /// Calls the hook of this thread's end under the guard's eyes.
+    pub(crate) fn call_stop_hook(self: &Arc<Self>, hook: &dyn Fn()) {
+        self.call_hook(Hook::Stop, "a thread that ends", hook);
+    }
+
+    fn call_hook(self: &Arc<Self>, which: Hook, role: &'static str, hook: &dyn Fn()) {
+        let host = WatchedHook {
+            shared: Arc::clone(self),
+            role,
+        };
+        let settings = self.config.guard;
+        let _watching = settings.map(|settings| guard::watch_thread(settings, Box::new(host)));
+        let _running = context::enter_code(Running::hook(which));
+        rounds::call();
+        hook();
+    }
+}
+
+impl Host for WatchedHook {
+    fn role(&self) -> String {
+        self.role.into()
+    }
+
+    fn runtime_name(&self) -> Option<Arc<str>> {
+        self.shared.name().map(Into::into)
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+}
+
 impl Host for WatchedWorker {
     fn relieve(&self) -> Relief {
         let shared = &self.shared;
+        let config = &shared.config;
         let ticket = self.slot.ticket();
         let Some(seat) = ticket.seat() else {
             return Relief::Nothing;
         };
-        if !shared.config.is_rescue_enabled {
+        if !config.is_rescue_enabled {
             return Relief::Off;
         }
         // A thread first: a seat that nobody takes would be worse.
-        if !shared.vacant.has_spare()
-            && let Err(why) = start_substitute(shared)
-        {
-            return match why {
-                NoSubstitute::Limit(max) => Relief::Limit(max),
-                NoSubstitute::NoThread(error) => Relief::NoThread(error),
-            };
+        if !shared.vacant.has_spare() {
+            let vacant = &shared.vacant;
+            return vacant.why_no_spare(config.substitutes_max, config.has_start_hook);
         }
         if !shared.seat(seat).vacate(ticket) {
             return Relief::Moved;
         }
         self.slot.relieve_of(ticket);
-        let _ = shared.vacant.offer(seat);
-        self.sweep();
+        let left = Some(Arc::clone(&self.slot));
+        shared.vacant.offer(Offer { seat, left });
         Relief::Done
     }
 
+    fn has_leftovers(&self) -> bool {
+        self.slot.ticket().seat().is_none() && self.slot.has_any()
+    }
+
     fn sweep(&self) {
-        while let Some(task) = self.slot.take_any() {
+        while self.has_leftovers()
+            && let Some(task) = self.slot.take_any()
+        {
             self.shared.push_remote(task);
         }
-        // The spare may have gone elsewhere.
-        if self.shared.vacant.has_seat() {
-            let _ = start_substitute(&self.shared);
-        }
+    }
+
+    fn replenish(&self) -> Option<LimitHit> {
+        self.shared.replenish()
+    }
+
+    fn limit_hit(&self) -> Option<LimitHit> {
+        Some(self.shared.substitutes_hit())
     }
 
     fn has_seat(&self) -> bool {

@@ -13,13 +13,14 @@ use parking_lot::Mutex;
 use tapio_driver::{DriverKind, Options, Refusal, Wakes};
 
 use super::gate::Gate;
-use super::handoff::Vacant;
 use super::here;
 use super::idle::Idle;
 use super::posts::Posts;
 use super::seat::Seat;
 use super::slot::Slot;
+use super::spares;
 use super::unhandled::Unhandled;
+use super::vacant::Vacant;
 use super::worker::{Core, wake_contained};
 use crate::blocking::Pool;
 use crate::cell::{JoinHandle, Named, Notified, OwnedTasks, Schedule, TaskRef, new_task};
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) guard: Option<Settings>,
     /// Whether another thread takes a stuck worker's place.
     pub(crate) is_rescue_enabled: bool,
+    /// Whether threads call a function of the user's before their work.
+    pub(crate) has_start_hook: bool,
     /// Whether a panic in a task ends the runtime.
     pub(crate) ends_on_panic: bool,
     pub(crate) is_io_enabled: bool,
@@ -117,7 +120,7 @@ impl Shared {
             cores: Mutex::default(),
             idle: Idle::new(config.seats),
             owned: OwnedTasks::new(config.seats),
-            vacant: Vacant::default(),
+            vacant: Vacant::new(config.seats, spares::standing(&config)),
             current: super::current::CoreCell::default(),
             posts: Posts::default(),
             unhandled: Unhandled::default(),

@@ -72,6 +72,11 @@ impl Slot {
         !self.lifo.load(Ordering::Relaxed).is_null()
     }
 
+    /// Whether anything is queued, as whoever asks may know it.
+    pub(super) fn has_any(&self) -> bool {
+        self.has_lifo() || !self.stealer.is_empty()
+    }
+
     #[must_use]
     pub(super) fn take_lifo(&self) -> Option<Notified> {
         // A plain look first: the slot is empty most of the time, and only

@@ -13,16 +13,26 @@ use tapio_driver::{Limit, Wakes};
 use super::here;
 use super::shared::Shared;
 use super::slot::Slot;
+use super::spares::NoSubstitute;
 use super::ticket::Ticket;
+use super::vacant::Offer;
 use crate::cell::{Notified, is_task_waker};
 use crate::context::{self, Entered};
 use crate::coop;
-use crate::post::Running;
-use crate::rounds;
+use crate::post::{Hook, Running};
+use crate::{rounds, threads};
 
 /// Tasks run in a row from the LIFO slot before the queue gets its turn, so
 /// that two tasks which wake each other do not starve the rest.
 const LIFO_STREAK_MAX: u32 = 3;
+
+/// So many tasks are taken over from a stuck worker before the next ones are
+/// left: with them a new queue does not need to grow.
+const ADOPTED_MAX: usize = 32;
+
+/// Room for so many wakers from the start: a worker that takes a stuck one's
+/// seat may have to do without the allocator.
+const WAKES_ROOM: usize = 256;
 
 /// A queue and the slot through which others take from it.
 pub(super) struct Core {
@@ -48,43 +58,50 @@ pub(crate) struct Worker {
     wakes: RefCell<Wakes>,
 }
 
-/// Starts a thread for every seat.
+/// Starts as many threads as there are seats.
 pub(crate) fn start_workers(shared: &Arc<Shared>) -> io::Result<()> {
     let seats = shared.seats.len();
-    for seat in 0..seats {
-        let core = shared.take_core().expect("there is a slot for every seat");
-        let worker = Arc::clone(shared);
-        let body = move || worker_thread(worker, core, seat as u32);
-        if let Err(error) = shared.pool.start_worker(body) {
-            shared.stopped.withdraw(seats - seat);
-            return Err(error);
+    // Whoever is ready first takes the first: nobody waits for a thread that is
+    // long in its hook.
+    for seat in 0..seats as u32 {
+        shared.vacant.offer(Offer { seat, left: None });
+    }
+    for started in 0..seats {
+        if let Err(why) = shared.start_worker() {
+            shared.stopped.withdraw(seats - started);
+            return match why {
+                NoSubstitute::NoThread(error) => Err(error),
+                NoSubstitute::Limit => unreachable!("there is a slot for every seat"),
+            };
         }
     }
     Ok(())
 }
 
 /// The life of a worker's thread: as long as it finds a seat, it works.
-pub(super) fn worker_thread(shared: Arc<Shared>, core: Core, seat: u32) {
+pub(super) fn worker_thread(shared: Arc<Shared>, core: Core) {
     let worker = Rc::new(Worker::new(Arc::clone(&shared), core));
     let listed = shared.list_worker(&worker.core.slot);
     let entered = context::set_entered(Entered::Inside);
     let current = here::set_worker(Some(Rc::clone(&worker)));
-    let mut next = Some(seat);
-    while let Some(seat) = next {
-        worker.sit_down(shared.seat(seat).occupy());
+    worker.warm_up();
+    let mut is_new = true;
+    while let Some(offer) = shared.vacant.wait_for_seat(&shared, is_new) {
+        is_new = false;
+        worker.sit_down(shared.seat(offer.seat).occupy());
+        if let Some(left) = offer.left {
+            worker.adopt(&left);
+        }
         worker.run();
-        next = match worker.stand_up() {
+        match worker.stand_up() {
             Some(seat) if shared.is_stopping() => {
                 worker.stop(seat);
-                None
+                break;
             }
             // Relieved in the middle of a task, which has returned; or asked
             // to leave by somebody who sits down here now.
-            _ => {
-                worker.hand_over();
-                shared.vacant.wait_for_seat(&shared)
-            }
-        };
+            _ => worker.hand_over(),
+        }
     }
     drop(current);
     drop(entered);
@@ -106,7 +123,17 @@ impl Worker {
             is_searching: Cell::new(false),
             is_dispatching: Cell::new(false),
             random: Cell::new(seed.wrapping_mul(0x9e37_79b9) | 1),
-            wakes: RefCell::default(),
+            wakes: RefCell::new(Wakes::with_capacity(WAKES_ROOM)),
+        }
+    }
+
+    /// Does once what must not be done for the first time at a stuck worker's
+    /// seat: what is stuck may hold the allocator's or the loader's lock, which
+    /// a thread's own variables take when they are made.
+    fn warm_up(&self) {
+        threads::warm_stack();
+        if let Steal::Success(task) = self.core.slot.stealer.steal() {
+            self.core.queue.push(task);
         }
     }
 
@@ -204,7 +231,7 @@ impl Worker {
         self.stop_searching();
         // Before the last look for work: the hook may make some.
         if let Some(hook) = &hooks.before_park {
-            let _running = context::enter_code(Running::HOOK);
+            let _running = context::enter_code(Running::hook(Hook::Park));
             hook();
         }
         shared.idle.sleep(seat);
@@ -228,7 +255,7 @@ impl Worker {
         self.dispatch(seat, wakes);
         if let Some(hook) = &hooks.after_unpark {
             self.stop_searching();
-            let _running = context::enter_code(Running::HOOK);
+            let _running = context::enter_code(Running::hook(Hook::Unpark));
             hook();
         }
     }
@@ -237,6 +264,8 @@ impl Worker {
     fn stop(&self, seat: u32) {
         self.stop_searching();
         self.shared.stopped.meet();
+        // Nobody runs a task any more that could be stuck.
+        self.shared.vacant.wake_all();
         self.shared.close_tasks(seat);
         // Nobody's tasks run or drop any more when the drivers go.
         self.shared.stopped.meet();
@@ -367,6 +396,20 @@ impl Worker {
         self.core.slot.set_ticket(ticket);
         if let Some(seat) = ticket.seat() {
             self.shared.seat(seat).set_sitting(&self.core.slot);
+        }
+    }
+
+    /// Takes over what a stuck worker had queued, as far as there is room for
+    /// it: the guard's starter gives the rest to all.
+    fn adopt(&self, left: &Slot) {
+        if let Some(task) = left.take_lifo() {
+            self.core.queue.push(task);
+        }
+        while self.core.queue.len() < ADOPTED_MAX {
+            match left.stealer.steal_batch(&self.core.queue) {
+                Steal::Success(()) | Steal::Retry => {}
+                Steal::Empty => break,
+            }
         }
     }
 

@@ -403,7 +403,12 @@ fn a_stuck_hook_is_named() {
             });
         });
         assert_names(&report, &Cause::In(&["clock_nanosleep", "nanosleep"]));
-        assert_eq!(report.0.culprit, Culprit::Hook, "{}", report.0);
+        assert_eq!(
+            report.0.culprit,
+            Culprit::Hook("on_thread_park"),
+            "{}",
+            report.0
+        );
     }
 }
 

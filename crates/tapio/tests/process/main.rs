@@ -16,6 +16,9 @@
 //! - `capture`: the guard's signal beside a program's own
 //! - `starve`: new tasks that block do not starve those there were
 //! - `stop`: a server that is gone is gone
+//! - `held`: tasks that are stuck with what everybody needs
+//! - `scarce`: stuck tasks where threads, memory or descriptors are not to be had
+//! - `hoard`: an allocator that a test may keep to itself
 //! - `sites`: calls that a poll makes on other threads, by who asked for them
 //! - `storm`: tasks that block, again and again, and what must not suffer
 //! - `advice`: what the guard makes of a whole program
@@ -27,12 +30,15 @@ mod calls;
 mod capture;
 mod cpu;
 mod drops;
+mod held;
+mod hoard;
 mod idle;
 mod leaks;
 mod levels;
 mod memory;
 mod refusal;
 mod rig;
+mod scarce;
 mod scene;
 mod sites;
 mod starve;

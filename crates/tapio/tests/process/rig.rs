@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tapio::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,6 +56,97 @@ impl fmt::Display for Kind {
             None => write!(f, "{}, current_thread", self.driver),
             Some(count) => write!(f, "{}, multi_thread({count})", self.driver),
         }
+    }
+}
+
+/// A runtime that rescues: `current_thread` must ask for it.
+pub(crate) fn build_rescuing(kind: Kind) -> Runtime {
+    let built = kind.builder().rescue(true).build();
+    built.unwrap_or_else(|error| panic!("{kind}: {error}"))
+}
+
+/// Waits for a state, for so long that only a failure takes longer.
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until no thread comes any more.
+pub(crate) fn settle() {
+    let mut before = 0;
+    wait_for("threads come and come", || {
+        std::thread::sleep(Duration::from_millis(50));
+        let list = std::fs::read_dir("/proc/self/task").expect("/proc is mounted");
+        let now = list.count();
+        std::mem::replace(&mut before, now) == now
+    });
+}
+
+/// Ticks every millisecond on a runtime, and knows the longest time without.
+#[derive(Clone, Default)]
+pub(crate) struct Ticker(Arc<Ticks>);
+
+#[derive(Default)]
+struct Ticks {
+    last: Mutex<Option<Instant>>,
+    worst: Mutex<Duration>,
+    is_over: AtomicBool,
+}
+
+impl Ticker {
+    /// Ticks from now on.
+    pub(crate) fn start(runtime: &Runtime) -> Ticker {
+        let ticker = Ticker::default();
+        let own = ticker.clone();
+        runtime.spawn(async move {
+            while !own.0.is_over.load(Ordering::Relaxed) {
+                tapio::time::sleep(Duration::from_millis(1)).await;
+                own.tick();
+            }
+        });
+        ticker
+    }
+
+    fn tick(&self) {
+        let now = Instant::now();
+        let before = self.0.last.lock().expect("nobody panics").replace(now);
+        let mut worst = self.0.worst.lock().expect("nobody panics");
+        *worst = worst.max(before.map_or(Duration::ZERO, |before| now - before));
+    }
+
+    /// The longest time without a tick while `f` runs, and how long that took.
+    pub(crate) fn worst_during(&self, f: impl FnOnce()) -> (Duration, Duration) {
+        let begin = Instant::now();
+        // What came before does not count.
+        *self.0.last.lock().expect("nobody panics") = Some(begin);
+        *self.0.worst.lock().expect("nobody panics") = Duration::ZERO;
+        f();
+        let taken = begin.elapsed();
+        self.tick();
+        let worst = *self.0.worst.lock().expect("nobody panics");
+        (worst, taken)
+    }
+
+    pub(crate) fn stop(&self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Blocks a worker until it is rescued, a few times: afterwards all that a
+/// rescue needs has been there once, and threads stand by.
+pub(crate) fn rescue_a_few_times(runtime: &Runtime) {
+    let metrics = runtime.metrics();
+    for _ in 0..4 {
+        let (metrics, before) = (metrics.clone(), metrics.num_rescues());
+        let stuck = runtime.spawn(async move {
+            while metrics.num_rescues() == before {
+                std::thread::sleep(Duration::from_millis(60));
+            }
+        });
+        runtime.block_on(stuck).expect("it is rescued from");
     }
 }
 

@@ -13,11 +13,14 @@ use crate::tally::Counts;
 
 /// Places told apart; what runs at others is added up as one.
 const SITES_MAX: usize = 1024;
+/// Room for places, to begin with.
+const ROOM: usize = 64;
 
 /// The sums since the start, or since they were reset.
 pub(super) struct Ledger {
     pub(super) totals: Totals,
-    sites: BTreeMap<Running, Record>,
+    /// In order; grows when there is time for it, and not in the guard's look.
+    sites: Vec<(Running, Record)>,
     /// By place, what threads had counted when they ended.
     handed_in: Counted,
     /// What had been counted at the last reset.
@@ -68,7 +71,7 @@ impl Ledger {
     pub(super) const fn new() -> Ledger {
         Ledger {
             totals: Totals::ZERO,
-            sites: BTreeMap::new(),
+            sites: Vec::new(),
             handed_in: BTreeMap::new(),
             counts_before: BTreeMap::new(),
             waits_before: Vec::new(),
@@ -94,9 +97,42 @@ impl Ledger {
         totals.looks += 1;
         if let Some(glimpse) = glimpse {
             totals.busy += counted;
-            let key = bounded(&self.sites, glimpse.running);
-            self.is_full |= key != glimpse.running;
-            self.sites.entry(key).or_default().see(glimpse, counted);
+            let index = self.index(glimpse.running);
+            if index.is_none() {
+                self.is_full |= self.sites.len() >= SITES_MAX;
+            }
+            if let Some(index) = index.or_else(|| self.index(Running::NOTHING)) {
+                self.sites[index].1.see(glimpse, counted);
+            }
+        }
+    }
+
+    /// Where the sums of a place are; `None` when there is no room for it now.
+    fn index(&mut self, running: Running) -> Option<usize> {
+        match self.sites.binary_search_by_key(&running, |(site, _)| *site) {
+            Ok(index) => Some(index),
+            Err(index) => {
+                // One is left for what is nobody's.
+                let max = SITES_MAX.min(self.sites.capacity().saturating_sub(1));
+                let has_room = self.sites.len() < max
+                    || (running == Running::NOTHING && self.sites.len() < self.sites.capacity());
+                has_room.then(|| {
+                    self.sites.insert(index, (running, Record::default()));
+                    index
+                })
+            }
+        }
+    }
+
+    /// Whether there is little room left for more places.
+    pub(super) fn wants_room(&self) -> bool {
+        let capacity = self.sites.capacity();
+        capacity <= SITES_MAX && self.sites.len() + ROOM / 2 > capacity
+    }
+
+    pub(super) fn make_room(&mut self) {
+        if self.wants_room() {
+            self.sites.reserve(self.sites.len().max(ROOM));
         }
     }
 

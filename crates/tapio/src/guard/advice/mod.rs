@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use self::gaze::Allowance;
 use self::ledger::Ledger;
 use super::entry::{self, Entry};
+use super::starter;
 use crate::report::{Advice, LockWait, Report};
 use crate::sync;
 
@@ -102,6 +103,8 @@ pub(super) fn say_if_asked() {
 
 /// Looks at every thread, `passed` after the last time, where `period` at the
 /// most was meant.
+///
+/// The guard does: what it cannot have at once it does without.
 pub(super) fn sample(entries: &[Arc<Entry>], passed: Duration, period: Duration) {
     let passed = passed.min(PASSED_MAX);
     // Relaxed: the guard's thread is alone with it.
@@ -119,13 +122,26 @@ pub(super) fn sample(entries: &[Arc<Entry>], passed: Duration, period: Duration)
         let mut gaze = entry.gaze.lock();
         let glimpse = gaze.look(entry, passed, &mut allowance);
         drop(gaze);
-        LEDGER.lock().add(entry, glimpse, passed);
+        if let Some(mut ledger) = LEDGER.try_lock() {
+            ledger.add(entry, glimpse, passed);
+        }
     }
+    // Whoever has it may wait for memory.
+    let Some(mut ledger) = LEDGER.try_lock() else {
+        return;
+    };
     if !entries.is_empty() {
-        let totals = &mut LEDGER.lock().totals;
-        totals.elapsed += passed;
-        totals.resolution = totals.resolution.max(period);
+        ledger.totals.elapsed += passed;
+        ledger.totals.resolution = ledger.totals.resolution.max(period);
     }
+    if ledger.wants_room() {
+        starter::call();
+    }
+}
+
+/// Makes room for what [`sample`] may see. Called by anybody but the guard.
+pub(super) fn make_room() {
+    LEDGER.lock().make_room();
 }
 
 /// How many threads are there to run tasks.
@@ -136,10 +152,11 @@ pub(super) fn seats(entries: &[Arc<Entry>]) -> u32 {
 
 /// The guard slept, since so many threads were there and ran nothing.
 pub(super) fn nothing_ran(seats: u32, passed: Duration) {
-    let totals = &mut LEDGER.lock().totals;
-    totals.worker_time += passed * seats;
-    if seats > 0 {
-        totals.elapsed += passed;
+    if let Some(mut ledger) = LEDGER.try_lock() {
+        ledger.totals.worker_time += passed * seats;
+        if seats > 0 {
+            ledger.totals.elapsed += passed;
+        }
     }
 }
 

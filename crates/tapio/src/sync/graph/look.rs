@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::{GRAPH, Graph, Queue, Waking};
 use crate::cell::{self, Wakers};
 use crate::report::{Futurelock, LockKind, Report};
+use crate::rounds;
 use crate::sync::ledger::{Hold, HoldId};
 use crate::sync::{budget, say};
 
@@ -49,11 +50,21 @@ impl Due {
     }
 }
 
-/// The guard's look.
-pub(super) fn look(now: Instant) -> Option<Instant> {
+/// When the guard's next look is due.
+pub(super) fn due() -> rounds::Due {
+    // Whoever has the graph may wait for memory, which the guard must not.
+    match GRAPH.try_lock().map(|graph| graph.due.0) {
+        None => rounds::Due::Busy,
+        Some(None) => rounds::Due::Never,
+        Some(Some(at)) => rounds::Due::At(at),
+    }
+}
+
+/// The guard's look, by another thread.
+pub(super) fn look(now: Instant) {
     let mut graph = GRAPH.lock();
     if graph.due.0.is_none_or(|due| now < due) {
-        return graph.due.0;
+        return;
     }
     let mut reports = Vec::new();
     let late = graph.find_late(now);
@@ -68,7 +79,6 @@ pub(super) fn look(now: Instant) -> Option<Instant> {
     graph.due.0 = due;
     drop(graph);
     say::all(reports);
-    due
 }
 
 impl Graph {

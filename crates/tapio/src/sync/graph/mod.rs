@@ -34,7 +34,10 @@ use crate::report::{LockUser, Report};
 use crate::rounds;
 
 static GRAPH: LazyLock<Mutex<Graph>> = LazyLock::new(|| {
-    rounds::join(look::look);
+    rounds::join(rounds::Stop {
+        due: look::due,
+        look: look::look,
+    });
     Mutex::default()
 });
 
