@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
-use futures::future::{join_all, select_all};
+use futures::future::{FutureExt, join_all, select_all};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tapio::io::{AsyncReadExt, AsyncWriteExt};
 use tapio::net::{TcpListener, TcpStream, UdpSocket};
@@ -232,7 +232,8 @@ fn who_is_stuck_when_the_end_begins() {
             let free = stuck(&runtime, *then, ends);
             let handle = runtime.handle().clone();
             let ending = thread::spawn(|| drop(runtime));
-            while !handle.spawn(async {}).is_finished() {
+            // Until one is refused: another may have run to its end by now.
+            while !matches!(handle.spawn(async {}).now_or_never(), Some(Err(_))) {
                 thread::yield_now();
             }
             drop(free);
