@@ -2,15 +2,17 @@
 //! call, and how much of a CPU it has had.
 //!
 //! What a thread does is read from `/proc/self/task/<tid>/`. Where that is not
-//! mounted, or a file in it is kept from us (`syscall` is, in some containers
-//! and in a process that has given up root), the answer is that it is not known.
+//! mounted, no descriptor is free to open it with, or a file in it is kept from
+//! us (`syscall` is, in some containers and in a process that has given up
+//! root), the answer is that it is not known. How much time a thread has had on
+//! CPUs is known without any of that.
 
 #![expect(unsafe_code, reason = "a system call without a safe wrapper")]
 
 use std::ffi::CStr;
-use std::fmt;
 use std::io::Write;
 use std::time::Duration;
+use std::{fmt, io};
 
 use rustix::fs::{Mode, OFlags};
 use syscalls::Sysno;
@@ -26,16 +28,32 @@ pub struct Syscall {
 }
 
 /// What a thread does.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum ThreadState {
     /// It has a CPU, or could use one.
     Running,
-    /// It waits in the kernel.
-    Blocked { syscall: Option<Syscall> },
+    /// It waits in the kernel: in which call, unless that is kept from us.
+    Blocked(io::Result<Wait>),
     /// It was stopped by a signal or a debugger.
     Stopped,
-    /// It has ended, or nobody says what it does.
+    /// It has ended.
     Gone,
+    /// It is there, and what it does is kept from us.
+    Unknown(io::Error),
+}
+
+/// Where a thread waits. Two that are equal are of one wait, or of one that
+/// was begun again at the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// `None` for a thread that waits without having called, in a page fault
+    /// say.
+    pub(crate) syscall: Option<Syscall>,
+    /// What the call was given.
+    pub(crate) arguments: [u64; 6],
+    /// The stack pointer and the program counter in user space.
+    pub(crate) sp: u64,
+    pub(crate) pc: u64,
 }
 
 impl Syscall {
@@ -89,6 +107,28 @@ impl Syscall {
         matches!(self.name(), Some("nanosleep" | "clock_nanosleep"))
     }
 
+    /// Whether it changes what memory there is, and so may keep others from
+    /// reading it for as long as it takes.
+    pub(crate) fn changes_memory(&self) -> bool {
+        const CALLS: [&str; 14] = [
+            "brk",
+            "execve",
+            "madvise",
+            "mbind",
+            "mlock",
+            "mlock2",
+            "mlockall",
+            "mmap",
+            "mprotect",
+            "mremap",
+            "munlock",
+            "munmap",
+            "pkey_mprotect",
+            "shmat",
+        ];
+        self.name().is_some_and(|name| CALLS.contains(&name))
+    }
+
     pub(crate) fn is_lock(&self) -> bool {
         let futexes = ["futex", "futex_wait", "futex_waitv"];
         self.name().is_some_and(|name| futexes.contains(&name))
@@ -107,13 +147,23 @@ impl fmt::Display for Syscall {
 /// What a thread of this process does at this moment.
 pub(crate) fn state_of(tid: i32) -> ThreadState {
     match read(tid, "stat", parse_state) {
-        Some('R') => ThreadState::Running,
-        Some('S' | 'D' | 'I' | 'K' | 'W' | 'P') => ThreadState::Blocked {
-            syscall: read(tid, "syscall", parse_syscall),
+        Ok(Some('R')) => ThreadState::Running,
+        Ok(Some('S' | 'D' | 'I' | 'K' | 'W' | 'P')) => match wait_of(tid) {
+            Ok(Some(wait)) => ThreadState::Blocked(Ok(wait)),
+            // It has gone on meanwhile.
+            Ok(None) => ThreadState::Running,
+            Err(error) => ThreadState::Blocked(Err(error)),
         },
-        Some('T' | 't') => ThreadState::Stopped,
-        _ => ThreadState::Gone,
+        Ok(Some('T' | 't')) => ThreadState::Stopped,
+        Ok(_) => ThreadState::Gone,
+        Err(error) if cpu_time(tid).is_some() => ThreadState::Unknown(error),
+        Err(_) => ThreadState::Gone,
     }
+}
+
+/// Where a thread of this process waits; `None` when it does not.
+pub(crate) fn wait_of(tid: i32) -> io::Result<Option<Wait>> {
+    read(tid, "syscall", parse_wait)
 }
 
 /// How much time a thread of this process has had on CPUs, to the nanosecond;
@@ -172,6 +222,7 @@ impl Switches {
 /// Whether a thread of this process blocks a signal, as far as is known.
 pub(crate) fn is_blocked(tid: i32, signal: i32) -> bool {
     let mask = read(tid, "status", parse_blocked);
+    let mask = mask.ok().flatten();
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
@@ -179,11 +230,11 @@ pub(crate) fn is_blocked(tid: i32, signal: i32) -> bool {
 /// thread that it looks at may be in the allocator. None of these files takes
 /// the lock on the memory map (`fs/proc/array.c`, `fs/proc/base.c`), as `maps`
 /// and `cmdline` do.
-fn read<R>(tid: i32, file: &str, parse: impl FnOnce(&str) -> Option<R>) -> Option<R> {
+fn read<R>(tid: i32, file: &str, parse: impl FnOnce(&str) -> R) -> io::Result<R> {
     let mut path = [0; 64];
-    write!(&mut path[..], "/proc/self/task/{tid}/{file}\0").ok()?;
-    let path = CStr::from_bytes_until_nul(&path).ok()?;
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    write!(&mut path[..], "/proc/self/task/{tid}/{file}\0")?;
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     // More than any of them has.
     let mut bytes = [0; 4096];
     let mut count = 0;
@@ -192,10 +243,10 @@ fn read<R>(tid: i32, file: &str, parse: impl FnOnce(&str) -> Option<R>) -> Optio
             Ok(0) => break,
             Ok(more) => count += more,
             Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
+            Err(error) => return Err(error.into()),
         }
     }
-    parse(text_at_end(&bytes[..count]))
+    Ok(parse(text_at_end(&bytes[..count])))
 }
 
 /// A thread's name may be anything, so what comes before the end of it need not
@@ -215,11 +266,25 @@ fn parse_state(stat: &str) -> Option<char> {
     fields.trim_start().chars().next()
 }
 
-/// `running`, or the number and what the call was given; -1 for a thread that
-/// waits without having called, in a page fault say.
-fn parse_syscall(line: &str) -> Option<Syscall> {
-    let number = line.split_whitespace().next()?.parse().ok()?;
-    (number >= 0).then_some(Syscall { number })
+/// `running`; or the number, what the call was given, the stack pointer and the
+/// program counter; or -1 and the last two.
+fn parse_wait(line: &str) -> Option<Wait> {
+    let mut fields = line.split_whitespace();
+    let number: i64 = fields.next()?.parse().ok()?;
+    let mut hex = || u64::from_str_radix(fields.next()?.strip_prefix("0x")?, 16).ok();
+    let mut arguments = [0; 6];
+    let syscall = (number >= 0).then_some(Syscall { number });
+    if syscall.is_some() {
+        for argument in &mut arguments {
+            *argument = hex()?;
+        }
+    }
+    Some(Wait {
+        syscall,
+        arguments,
+        sp: hex()?,
+        pc: hex()?,
+    })
 }
 
 fn parse_blocked(status: &str) -> Option<u64> {
@@ -238,8 +303,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        Switches, Syscall, ThreadState, cpu_time, is_blocked, parse_blocked, parse_state,
-        parse_syscall, state_of,
+        Switches, Syscall, ThreadState, Wait, cpu_time, is_blocked, parse_blocked, parse_state,
+        parse_wait, state_of,
     };
 
     fn own_tid() -> i32 {
@@ -258,11 +323,23 @@ mod tests {
     }
 
     #[test]
-    fn a_call_has_a_number_and_a_thread_without_one_has_none() {
-        let call = parse_syscall("202 0x7f 0x80 0x0 0x0 0x0 0x0 0x7ffc 0x7f11");
-        assert_eq!(call, Some(Syscall { number: 202 }));
-        for none in ["running", "", "-1 0x7ffc 0x7f11"] {
-            assert_eq!(parse_syscall(none), None, "{none:?}");
+    fn a_wait_has_a_place_and_mostly_a_call() {
+        let wait = parse_wait("202 0x7f 0x80 0x0 0x1 0x2 0x3 0x7ffc 0x7f11\n");
+        let expected = Wait {
+            syscall: Some(Syscall { number: 202 }),
+            arguments: [0x7f, 0x80, 0, 1, 2, 3],
+            sp: 0x7ffc,
+            pc: 0x7f11,
+        };
+        assert_eq!(wait, Some(expected));
+        let in_a_fault = Wait {
+            syscall: None,
+            arguments: [0; 6],
+            ..expected
+        };
+        assert_eq!(parse_wait("-1 0x7ffc 0x7f11"), Some(in_a_fault));
+        for none in ["running\n", "", "202", "202 0x7f 0x80", "-1", "-1 1 2"] {
+            assert_eq!(parse_wait(none), None, "{none:?}");
         }
     }
 
@@ -304,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_thread_runs_waits_and_ends() {
-        assert_eq!(state_of(own_tid()), ThreadState::Running);
+        assert!(matches!(state_of(own_tid()), ThreadState::Running));
         let before = cpu_time(own_tid()).expect("the kernel counts");
         while cpu_time(own_tid()).expect("the kernel counts") == before {}
 
@@ -316,8 +393,9 @@ mod tests {
         });
         let tid = receiver.recv().expect("it begins");
         loop {
-            if let ThreadState::Blocked { syscall } = state_of(tid)
-                && syscall.is_some_and(|call| matches!(call.name(), Some("recvfrom" | "read")))
+            if let ThreadState::Blocked(Ok(wait)) = state_of(tid)
+                && let Some(call) = wait.syscall
+                && matches!(call.name(), Some("recvfrom" | "read"))
             {
                 break;
             }
@@ -325,7 +403,7 @@ mod tests {
         }
         drop(far);
         waiting.join().expect("it ends");
-        while state_of(tid) != ThreadState::Gone {
+        while !matches!(state_of(tid), ThreadState::Gone) {
             thread::yield_now();
         }
         assert_eq!(cpu_time(tid), None);

@@ -1,5 +1,5 @@
-//! The one request at a time between the guard and the thread that it asks,
-//! and whose the memory for the answer is.
+//! One request between the guard and the thread that it asks, and whose the
+//! memory for the answer is.
 //!
 //! ```text
 //!          request            claim              done
@@ -8,15 +8,13 @@
 //!   +------ give_up ----+                                 |
 //!   +----------------------- collect ---------------------+
 //! ```
-//! All edges but those of the handler are walked by one thread at a time,
-//! which holds a lock for it. The memory is the handler's while COPYING and
+//! All edges but those of the handler are walked by one thread at a time, to
+//! which the exchange was given (`slots`). The memory is the handler's while COPYING and
 //! the guard's while DONE; in between nobody touches it. A handler that the
 //! guard no longer waits for leaves DONE behind, which the next request takes
 //! like FREE.
 
 #![expect(unsafe_code, reason = "memory that a signal handler writes")]
-
-use std::sync::atomic::AtomicU32;
 
 use crate::sync_facade::{AtomicUsize, Ordering, UnsafeCell};
 
@@ -37,8 +35,6 @@ pub(super) struct Exchange<T> {
     stack_low: AtomicUsize,
     stack_high: AtomicUsize,
     answer: UnsafeCell<T>,
-    /// What the guard sleeps by; counts answers.
-    bell: AtomicU32,
 }
 
 // SAFETY: `answer` is used by the one side that `word` names.
@@ -68,7 +64,6 @@ impl<T> Exchange<T> {
             stack_low: AtomicUsize::new(0),
             stack_high: AtomicUsize::new(0),
             answer: UnsafeCell::new(answer),
-            bell: AtomicU32::new(0),
         }
     }
 
@@ -151,23 +146,10 @@ impl<T> Exchange<T> {
             .store(word & !PHASE_MASK | FREE, Ordering::Release);
         answer
     }
-
-    /// What the guard sleeps by.
-    pub(super) fn bell(&self) -> &AtomicU32 {
-        &self.bell
-    }
-
-    /// How often the bell has rung: to be read before `is_done`.
-    pub(super) fn rung(&self) -> u32 {
-        // Acquire: pairs with the release in `done`; who sees that it rang
-        // sees the answer as well.
-        self.bell.load(Ordering::Acquire)
-    }
 }
 
 impl<T> Claim<'_, T> {
-    /// Writes the answer; from then on it is the guard's. The caller wakes who
-    /// sleeps by the bell.
+    /// Writes the answer; from then on it is the guard's.
     pub(super) fn done(self, write: impl FnOnce(&mut T)) {
         // SAFETY: COPYING: this claim is the only one, and the guard stays
         // away until the store below.
@@ -175,8 +157,6 @@ impl<T> Claim<'_, T> {
         let word = &self.exchange.word;
         // Release: pairs with the loads in `is_done`, `collect`, `request`.
         word.store(self.number | DONE, Ordering::Release);
-        // Release: pairs with `rung`.
-        self.exchange.bell.fetch_add(1, Ordering::Release);
     }
 }
 

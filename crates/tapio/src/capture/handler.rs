@@ -1,5 +1,5 @@
-//! The signal handler, and what belongs to it: installing it, sending the
-//! signal, and passing on what is not ours.
+//! The signal handler, and what belongs to it: installing it, and passing on
+//! what is not ours.
 //!
 //! # What the handler may do
 //! It interrupts any code at any instruction: a thread that is in the
@@ -14,8 +14,7 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use tapio_driver::PerProcess;
 use tapio_driver::lock::Mutex;
@@ -24,11 +23,12 @@ use super::exchange::Exchange;
 use super::no_stack::NoStack;
 use super::registers;
 use super::signals::{self, SIGNALS_MAX};
+use super::slots::{self, SLOTS};
 use crate::stack::{RawStack, Registers, memory};
 
 /// How much of a stack is copied: its innermost part, far more than what
 /// leads from a poll to where it is stuck.
-const COPY_WORDS_MAX: usize = (128 << 10) / size_of::<u64>();
+pub(super) const COPY_WORDS_MAX: usize = (128 << 10) / size_of::<u64>();
 
 /// What a handler copies.
 pub(super) struct Copied {
@@ -42,8 +42,11 @@ pub(super) struct Copied {
     error: Option<i32>,
 }
 
+pub(super) type Exchanges = [Exchange<Copied>; SLOTS];
+
 /// Made with the first handler, and never freed: a handler may come late.
-static EXCHANGE: PerProcess<Exchange<Copied>> = PerProcess::new(|_| Exchange::new(Copied::new()));
+static EXCHANGES: PerProcess<Exchanges> =
+    PerProcess::new(|_| [(); SLOTS].map(|()| Exchange::new(Copied::new())));
 
 /// For each signal with our handler, what was there before.
 static PREVIOUS: [AtomicPtr<libc::sigaction>; SIGNALS_MAX + 1] =
@@ -65,7 +68,8 @@ pub(crate) fn install(signal: i32) -> io::Result<()> {
         return Ok(());
     }
     // Before the handler: it makes nothing.
-    let _ = EXCHANGE.get();
+    let _ = EXCHANGES.get();
+    slots::make_room();
     let _installing = INSTALLING.lock();
     let previous = &PREVIOUS[signal as usize];
     // Relaxed: the lock orders it.
@@ -95,8 +99,8 @@ pub(crate) fn install(signal: i32) -> io::Result<()> {
 }
 
 /// `None` where no handler can be.
-pub(super) fn exchange() -> Option<&'static Exchange<Copied>> {
-    EXCHANGE.get_made()
+pub(super) fn exchanges() -> Option<&'static Exchanges> {
+    EXCHANGES.get_made()
 }
 
 /// Whether the handler of `signal` is ours.
@@ -114,69 +118,9 @@ fn action_of(signal: i32) -> io::Result<libc::sigaction> {
     }
 }
 
-/// `siginfo_t` of a signal that carries a value, as the kernel has it on the
-/// architectures that are supported.
-#[repr(C)]
-struct Sent {
-    signal: c_int,
-    error: c_int,
-    code: c_int,
-    _gap: c_int,
-    pid: libc::pid_t,
-    uid: libc::uid_t,
-    value: *const c_void,
-    _rest: [u64; 12],
-}
-const _: () = assert!(size_of::<Sent>() == size_of::<libc::siginfo_t>());
-
-/// Sends the signal to a thread of this process, marked as ours.
-pub(super) fn send(tid: i32, signal: i32) -> Result<(), NoStack> {
-    // SAFETY: asks for a number.
-    let (pid, uid) = unsafe { (libc::getpid(), libc::getuid()) };
-    let sent = Sent {
-        signal,
-        error: 0,
-        code: libc::SI_QUEUE,
-        _gap: 0,
-        pid,
-        uid,
-        value: mark(),
-        _rest: [0; 12],
-    };
-    // SAFETY: the kernel reads `sent` and nothing else.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_rt_tgsigqueueinfo,
-            pid,
-            tid,
-            signal,
-            &raw const sent,
-        )
-    };
-    if result == 0 {
-        return Ok(());
-    }
-    let error = io::Error::last_os_error();
-    Err(match error.raw_os_error() {
-        Some(libc::ESRCH) => NoStack::Gone,
-        _ => NoStack::Refused(error),
-    })
-}
-
 /// What our signals carry, and no other: an address that is nobody else's.
-fn mark() -> *const c_void {
-    (&raw const EXCHANGE).cast()
-}
-
-/// Sleeps until the bell rings for more than the `rung`th time, or for so long.
-pub(super) fn sleep(bell: &AtomicU32, rung: u32, limit: Duration) {
-    let timeout = rustix::fs::Timespec {
-        tv_sec: limit.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: limit.subsec_nanos().into(),
-    };
-    let private = rustix::thread::futex::Flags::PRIVATE;
-    // Whatever ends it, the caller looks.
-    let _ = rustix::thread::futex::wait(bell, private, rung, Some(&timeout));
+pub(super) fn mark() -> *mut c_void {
+    (&raw const EXCHANGES).cast_mut().cast()
 }
 
 extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
@@ -195,33 +139,24 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
 }
 
 fn is_from_us(info: &libc::siginfo_t) -> bool {
-    info.si_code == libc::SI_QUEUE
-        // SAFETY: a signal with this code has a sender and a value.
-        && unsafe { info.si_pid() == libc::getpid() && info.si_value().sival_ptr.cast_const() == mark() }
+    // SAFETY: a signal with this code has a value.
+    info.si_code == libc::SI_TIMER && unsafe { info.si_value().sival_ptr } == mark()
 }
 
 /// Copies this thread's stack, if that is what is still wanted.
 fn answer(context: &libc::ucontext_t) {
     // SAFETY: asks for a number.
     let tid = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
-    let Some(exchange) = exchange() else {
-        return;
-    };
     // Whichever request it was sent for: one that waits for this thread is
     // answered. A second signal while one is pending is not delivered at all.
-    let Some((claim, stack)) = exchange.claim(tid) else {
+    let mut exchanges = exchanges().into_iter().flatten();
+    let Some((claim, stack)) = exchanges.find_map(|exchange| exchange.claim(tid)) else {
         return;
     };
     claim.done(|copied| {
         copied.registers = registers::read(context);
         copied.fill(stack);
     });
-    let bell = exchange.bell().as_ptr();
-    // SAFETY: wakes who sleeps by that address, which is never freed.
-    unsafe {
-        let wake = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-        libc::syscall(libc::SYS_futex, bell, wake, 1);
-    }
 }
 
 impl Copied {

@@ -15,7 +15,7 @@ pub(super) fn read(context: &libc::ucontext_t) -> Registers {
     Registers {
         pc: register(libc::REG_RIP),
         sp: register(libc::REG_RSP),
-        fp: register(libc::REG_RBP),
+        fp: Some(register(libc::REG_RBP)),
     }
 }
 
@@ -25,12 +25,21 @@ pub(super) fn read(context: &libc::ucontext_t) -> Registers {
     Registers {
         pc: machine.pc,
         sp: machine.sp,
-        fp: machine.regs[29],
-        lr: machine.regs[30],
+        fp: Some(machine.regs[29]),
+        lr: Some(machine.regs[30]),
     }
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) fn read(_: &libc::ucontext_t) -> Registers {
     unreachable!("no handler is installed on this architecture")
+}
+
+/// What is known of a thread that waits in the kernel.
+pub(super) fn of_blocked(sp: u64, pc: u64) -> Registers {
+    Registers {
+        pc,
+        sp,
+        ..Registers::default()
+    }
 }

@@ -47,16 +47,20 @@ const HASTE_MAX: u32 = 3;
 /// One look at everything.
 #[derive(Debug)]
 pub(super) struct Round {
+    pub(super) now: Instant,
+    /// What has really passed since the last round.
+    pub(super) passed: Duration,
     /// How much time counts as passed since the last round: what really
     /// passed, unless the guard itself was kept from looking.
     pub(super) step: Duration,
     pub(super) has_rescued: bool,
     /// Something goes on since the last round, and may become a stall.
     pub(super) is_uneasy: bool,
+    /// Between looks, while something goes on.
+    pub(super) period: Duration,
     /// For how long the guard was kept from this look by what it did at the
     /// last one, if for long.
     pub(super) kept: Option<Duration>,
-    period: Duration,
     haste: u32,
 }
 
@@ -142,8 +146,11 @@ impl Engine {
         let entries = entry::lock();
         let now = Instant::now();
         self.choose_period(&entries);
+        let passed = now - self.last_round;
         let mut round = Round {
-            step: (now - self.last_round).min(self.until_next() * 2),
+            now,
+            passed,
+            step: passed.min(self.until_next() * 2),
             has_rescued: false,
             is_uneasy: false,
             kept: (self.kept >= self.period * LOOKS_PER_BUDGET).then_some(self.kept),
@@ -154,7 +161,7 @@ impl Engine {
         for entry in entries.iter() {
             is_quiet &= !entry.eye.lock().look(entry, &mut round);
         }
-        advice::sample(&entries, now - self.last_round, self.until_next());
+        advice::sample(&entries, passed, self.until_next());
         drop(entries);
         self.choose_haste(now, round.has_rescued);
         self.is_uneasy = round.is_uneasy;
@@ -260,6 +267,8 @@ mod tests {
 
     fn round(kept: Option<Duration>) -> Round {
         Round {
+            now: Instant::now(),
+            passed: Duration::from_millis(2),
             step: Duration::from_millis(2),
             has_rescued: false,
             is_uneasy: false,

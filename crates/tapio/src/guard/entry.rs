@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::thread::Thread;
+use std::time::Instant;
 
 use tapio_driver::lock::Mutex;
 use tapio_driver::{PerProcess, Process};
@@ -90,7 +91,7 @@ impl Drop for Watching {
         let removed = index.map(|index| entries.swap_remove(index));
         drop(entries);
         if let Some(entry) = removed {
-            entry.eye.lock().close(&entry);
+            entry.eye.lock().close(&entry, Instant::now());
         }
     }
 }

@@ -7,26 +7,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::copier;
+use super::copying::Copied;
 use super::engine::Round;
 use super::entry::Entry;
 use super::host::Relief;
 use super::reporter::{self, Found};
+use super::sight::Sight;
+use super::span::Span;
 use super::starter;
-use crate::capture::{NoStack, RawStack, capture};
+use crate::capture::NoStack;
 use crate::post::{Running, Seen};
 use crate::report::{Culprit, StallCause};
-use crate::thread_state::{ThreadState, cpu_time, state_of};
+use crate::thread_state::cpu_time;
 
-/// A thread that computes must have had a CPU for this part of what makes a
-/// stall; less, and it was starved of it by others.
-const CPU_PART: u32 = 4;
+/// A stall that goes on is looked at again when it has lasted for so long.
+const AGAIN: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+];
 
-/// How long the reporter waits for a stuck thread to copy its stack. It takes
-/// some 50 µs; a thread that waits for a CPU takes longer, and is asked again
-/// after a while.
-const CAPTURE_PATIENCE: Duration = Duration::from_millis(1);
-const CAPTURE_PAUSE: Duration = Duration::from_millis(2);
-const CAPTURES_MAX: u32 = 20;
+/// So many looks before a stall is due to be reported, a thread that computes
+/// is asked for its stack, since it takes a moment to answer.
+const LOOKS_AHEAD: u32 = 2;
 
 /// What is remembered of a thread between two looks.
 #[derive(Debug, Default)]
@@ -39,22 +43,23 @@ pub(super) struct Eye {
 #[derive(Debug)]
 struct Poll {
     seen: Seen,
-    /// When it was first seen: how long it really was is said when it is over.
-    since: Instant,
     /// How long it has gone on, as far as the guard was awake to see it: a
     /// process that is stopped as a whole does not age.
     lasted: Duration,
     /// By how much longer it may have gone on, before it was first seen.
     unseen: Duration,
+    /// How long it has gone on by the clock: what people are told.
+    span: Span,
     /// What the thread had used of a CPU when it was first seen.
     cpu_then: Option<Duration>,
-    /// What it was found to do first: relieving a thread may interrupt the
-    /// system call that it is in.
-    cause: Option<StallCause>,
+    sight: Sight,
     rescue: Option<Relief>,
-    is_starved: bool,
+    /// Its thread was asked for its stack ahead of time.
+    is_near: bool,
     /// The number of the report, once there is one.
     told: Option<u64>,
+    /// When it is to be looked at again after that, of `AGAIN`.
+    again: usize,
 }
 
 impl Eye {
@@ -64,6 +69,7 @@ impl Eye {
         match &mut self.poll {
             Some(poll) if poll.seen == seen => {
                 poll.lasted += round.step;
+                poll.span.goes_on(round.now);
                 poll.go_on(entry, round);
                 true
             }
@@ -71,42 +77,37 @@ impl Eye {
                 if let (Some(poll), Some(kept)) = (&self.poll, round.kept) {
                     poll.ended_unseen(entry, kept);
                 }
-                self.close(entry);
+                self.close(entry, round.now);
                 if seen.running() == Running::NOTHING {
                     return false;
                 }
-                self.poll = Some(Poll::new(seen, round.step, entry));
+                self.poll = Some(Poll::new(seen, round, entry));
                 true
             }
         }
     }
 
-    /// What was going on has ended.
-    pub(super) fn close(&mut self, entry: &Entry) {
+    /// What was going on has ended, between the last look and `now`.
+    pub(super) fn close(&mut self, entry: &Entry, now: Instant) {
         if let Some(poll) = self.poll.take() {
-            if poll.is_relieved() && entry.host.has_leftovers() {
-                // What it queued in its last moments.
-                starter::call();
-            }
-            if let Some(number) = poll.told {
-                reporter::ended(number, poll.since.elapsed().max(poll.lasted));
-            }
+            poll.close(entry, now);
         }
     }
 }
 
 impl Poll {
-    fn new(seen: Seen, unseen: Duration, entry: &Entry) -> Poll {
+    fn new(seen: Seen, round: &Round, entry: &Entry) -> Poll {
         Poll {
             seen,
-            since: Instant::now(),
             lasted: Duration::ZERO,
-            unseen,
+            unseen: round.step,
+            span: Span::new(round.now, round.passed),
             cpu_then: cpu_time(entry.target.tid()),
-            cause: None,
+            sight: Sight::default(),
             rescue: None,
-            is_starved: false,
+            is_near: false,
             told: None,
+            again: 0,
         }
     }
 
@@ -123,24 +124,32 @@ impl Poll {
         let budget = entry.settings.budget;
         let wants_rescue = round.is_too_long(self.lasted, self.unseen, budget)
             && self.rescue.is_none_or(Relief::may_change);
-        let wants_report = self.told.is_none() && self.lasted >= budget;
-        if !wants_rescue && !wants_report {
+        let wants_report = match self.told {
+            None => self.lasted >= budget,
+            Some(_) => AGAIN.get(self.again).is_some_and(|at| self.lasted >= *at),
+        };
+        let is_near = self.told.is_none() && self.lasted + round.period * LOOKS_AHEAD >= budget;
+        if !(wants_rescue || wants_report || is_near) {
             return;
         }
-        let Some(cause) = self.judge(entry) else {
-            if wants_report && !self.is_starved {
-                self.is_starved = true;
-                entry.host.counters().starved.fetch_add(1, Relaxed);
-            }
-            return;
+        let tid = entry.target.tid();
+        let used = match (cpu_time(tid), self.cpu_then) {
+            (Some(now), Some(then)) => now.saturating_sub(then),
+            // It has ended, or nobody says.
+            _ => Duration::ZERO,
         };
-        let cause = self.cause.get_or_insert(cause).clone();
+        let judged = self.sight.look(tid, (self.lasted, used), budget);
         // First the others, then the words.
-        if wants_rescue {
+        if wants_rescue && judged.may_be_stuck {
             self.rescue(entry, round);
         }
-        if wants_report {
-            self.tell(entry, cause);
+        if let Some(cause) = judged.stuck_in
+            && wants_report
+        {
+            self.tell(entry, cause, used);
+        } else if is_near && judged.is_computing && !self.is_near {
+            self.is_near = true;
+            copier::near(entry, self.seen);
         }
     }
 
@@ -169,18 +178,30 @@ impl Poll {
         self.rescue = (relief != Relief::Moved).then_some(relief);
     }
 
-    fn tell(&mut self, entry: &Arc<Entry>, cause: StallCause) {
-        entry.host.counters().stalls.fetch_add(1, Relaxed);
-        let asked = self.ask(entry, cause);
-        self.told = Some(reporter::found(entry, asked));
+    fn tell(&mut self, entry: &Arc<Entry>, cause: StallCause, used: Duration) {
+        let asked = self.ask(entry, cause, used);
+        if entry.post.look() != self.seen {
+            // It went on before its task was read.
+            return;
+        }
+        match self.told {
+            Some(number) => copier::found_again(number, entry, asked),
+            None => {
+                entry.host.counters().stalls.fetch_add(1, Relaxed);
+                self.told = Some(copier::found(entry, asked));
+            }
+        }
+        let is_past = |at: &&Duration| **at <= self.lasted;
+        self.again = AGAIN.iter().take_while(is_past).count();
     }
 
-    fn ask(&self, entry: &Entry, cause: StallCause) -> Asked {
+    fn ask(&self, entry: &Entry, cause: StallCause, used: Duration) -> Asked {
         Asked {
             seen: self.seen,
             task: entry.post.task(),
             cause,
-            lasted: self.lasted,
+            lasted: self.span.so_far(),
+            used,
             rescue: self.rescue.unwrap_or(Relief::Nothing),
         }
     }
@@ -188,27 +209,22 @@ impl Poll {
     /// It ended while the guard was kept from looking.
     fn ended_unseen(&self, entry: &Arc<Entry>, kept: Duration) {
         if self.told.is_none() {
-            let asked = self.ask(entry, StallCause::Blocked(None));
+            let asked = self.ask(entry, StallCause::Blocked(None), Duration::ZERO);
             reporter::held_up(entry, asked, kept);
         }
     }
 
-    /// What keeps the thread, by what the kernel says; `None` when it only
-    /// waits for a CPU, or is no longer there to be asked.
-    fn judge(&self, entry: &Entry) -> Option<StallCause> {
-        let tid = entry.target.tid();
-        match state_of(tid) {
-            ThreadState::Blocked { syscall } => Some(StallCause::Blocked(syscall)),
-            ThreadState::Running => {
-                let used = cpu_time(tid)?.saturating_sub(self.cpu_then?);
-                // With many that compute, each has a small share, and is stuck.
-                let enough = self.lasted.min(entry.settings.budget) / CPU_PART;
-                (used >= enough).then_some(StallCause::Computing)
+    fn close(self, entry: &Entry, now: Instant) {
+        if self.is_relieved() && entry.host.has_leftovers() {
+            // What it queued in its last moments.
+            starter::call();
+        }
+        match self.told {
+            Some(number) => copier::ended(number, self.span.ended(now)),
+            None if self.lasted >= entry.settings.budget => {
+                entry.host.counters().starved.fetch_add(1, Relaxed);
             }
-            ThreadState::Stopped => None,
-            // There, but nobody says what it does: no descriptor is free, or
-            // `/proc` is not there.
-            ThreadState::Gone => cpu_time(tid).map(|_| StallCause::Blocked(None)),
+            None => {}
         }
     }
 }
@@ -216,10 +232,11 @@ impl Poll {
 /// A stall that is to be told of, as the guard saw it.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
-    seen: Seen,
+    pub(super) seen: Seen,
     task: u64,
-    cause: StallCause,
+    pub(super) cause: StallCause,
     pub(super) lasted: Duration,
+    used: Duration,
     rescue: Relief,
 }
 
@@ -228,41 +245,29 @@ impl Asked {
         Culprit::new(self.seen.running(), self.task)
     }
 
-    /// Finds out what else there is to know. Runs on the reporter's thread.
-    pub(super) fn find(self, entry: &Entry) -> Found {
-        let stack = self.copy(entry);
+    /// Finds out what else there is to know; not on the guard's thread.
+    pub(super) fn find(self, entry: &Entry, copied: Result<Copied, NoStack>) -> Found {
+        // It must fit the stack.
+        let cause = match &copied {
+            Ok(Copied {
+                wait: Some(wait), ..
+            }) => StallCause::Blocked(wait.syscall),
+            Ok(_) => StallCause::Computing,
+            Err(_) => self.cause.clone(),
+        };
         Found {
             culprit: self.culprit(),
-            cause: self.cause,
+            cause,
             lasted: self.lasted,
+            cpu: self.used,
+            tid: entry.target.tid(),
             role: entry.host.role(),
             thread: entry.thread.name().map(Into::into),
             runtime: entry.host.runtime_name(),
             runtime_number: entry.host.counters().runtime,
             rescue: self.rescue.to_rescue(),
             pinned: entry.post.pinned(),
-            stack,
+            stack: copied,
         }
-    }
-
-    fn copy(&self, entry: &Entry) -> Result<RawStack, String> {
-        let is_over = || entry.post.look() != self.seen;
-        for attempt in 1.. {
-            let copied = if is_over() {
-                Err(NoStack::Gone)
-            } else {
-                capture(&entry.target, entry.settings.signal, CAPTURE_PATIENCE)
-            };
-            if is_over() {
-                // It went on before its stack was copied.
-                return Err("the poll was over before it could be copied".into());
-            }
-            let may_come = copied.as_ref().is_err_and(NoStack::may_pass);
-            if !may_come || attempt == CAPTURES_MAX {
-                return copied.map_err(|why| why.to_string());
-            }
-            std::thread::sleep(CAPTURE_PAUSE);
-        }
-        unreachable!("it returns at the last attempt")
     }
 }

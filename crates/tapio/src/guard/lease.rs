@@ -8,7 +8,7 @@ use tapio_driver::lock::Mutex;
 use tapio_driver::{PerProcess, Process};
 
 use super::engine::Engine;
-use super::{advice, reporter, starter};
+use super::{advice, copier, reporter, starter};
 use crate::{rounds, threads};
 
 static GUARD: PerProcess<Mutex<Guard>> = PerProcess::new(|_| Mutex::default());
@@ -39,8 +39,10 @@ impl Lease {
         guard.leases += 1;
         // What the guard needs of others is there before it looks.
         reporter::start();
+        copier::start();
         advice::make_room();
         rounds::make_room();
+        starter::make_room();
         if guard.starts.is_none() {
             guard.starts = start("tapio-starter", starter::run);
         }
@@ -85,6 +87,7 @@ impl Drop for Lease {
             starter::stop(&stop);
             let _ = thread.join();
         }
+        copier::finish();
         drop(guard);
         reporter::finish();
         advice::say_if_asked();

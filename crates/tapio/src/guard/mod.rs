@@ -69,12 +69,17 @@
 //! [`RuntimeMetrics::num_unobserved_errors`]: crate::runtime::RuntimeMetrics::num_unobserved_errors
 //!
 // Reading order: `host` is what a watched thread's runtime offers; `entry`
-// lists watched threads; `eye` judges one of them; `engine` is the thread
-// that looks, at moments that `jitter` spreads; `starter` is the thread that
-// starts others; `reporter` is the thread that finds words; `lease` starts and
-// ends all three; `advice` adds up what was seen by spawn site.
+// lists watched threads; `eye` remembers one of them, with `sight`, which
+// judges what it does, and `span`, which knows for how long; `engine` is the
+// thread that looks, at moments that `jitter` spreads; `starter` is the thread
+// that starts others; `copier` is the one that comes by stacks, each as in
+// `copying`, and `reporter` the one that finds words, with `std_locks`, which
+// sees circles of them; `lease` starts and ends them all; `advice` adds up what
+// was seen by spawn site.
 
 mod advice;
+mod copier;
+mod copying;
 mod engine;
 mod entry;
 mod eye;
@@ -82,15 +87,18 @@ mod host;
 mod jitter;
 mod lease;
 mod reporter;
+mod sight;
+mod span;
 mod starter;
+mod std_locks;
 
 pub use self::advice::{advice, reset_advice};
 pub use crate::report::{
     Advice, CallbackPanic, Culprit, Deadlock, DeadlockParty, Futurelock, GroupFailuresLost,
     GuardHeldUp, LimitHit, LockHeld, LockInfo, LockKind, LockReleased, LockUse, LockUser, LockWait,
-    Report, Rescue, ShutdownWaits, SiteAdvice, SiteKind, Stall, StallCause, StallEnded,
-    Subscription, TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict, lock_budget,
-    note_panic_places, on_report, resume_observed, set_lock_budget,
+    Report, Rescue, ShutdownWaits, SiteAdvice, SiteKind, Stall, StallCause, StallEnded, StdLock,
+    StdLockParty, Subscription, TaskInfo, UnobservedError, UnobservedPanic, UnreadResult, Verdict,
+    lock_budget, note_panic_places, on_report, resume_observed, set_lock_budget,
 };
 
 pub use crate::stack::{Frame, Origin, Stack};

@@ -1,8 +1,8 @@
 //! The thread that finds words for what the guard saw.
 //!
-//! Copying a stack, unwinding, symbols and the user's own log take time, memory
-//! and locks, which a stuck thread may hold; the guard must not wait for them.
-//! So it puts what it found in a queue, whose memory is there before. The thread
+//! Unwinding, symbols and the user's own log take time, memory and locks, which
+//! a stuck thread may hold; the guard must not wait for them, nor the copier. So
+//! both put what they found in a queue, whose memory is there before. The thread
 //! that empties it is there from the start, and sleeps.
 
 use std::collections::{HashMap, VecDeque};
@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 
 use tapio_driver::PerProcess;
 
+use super::copying::Copied;
 use super::entry::Entry;
 use super::eye::Asked;
-use crate::capture::RawStack;
+use super::std_locks::StdLocks;
+use crate::capture::NoStack;
 use crate::report::{
     Culprit, GuardHeldUp, LimitHit, Report, Rescue, Stall, StallCause, StallEnded,
 };
@@ -56,7 +58,6 @@ struct Reporter {
 struct State {
     /// Never grows: it has its room before the guard uses it.
     queue: VecDeque<Job>,
-    next_number: u64,
     /// A look at what is due is in the queue.
     is_walking: bool,
     thread: Option<JoinHandle<()>>,
@@ -71,18 +72,20 @@ pub(super) struct Found {
     pub(super) culprit: Culprit,
     pub(super) cause: StallCause,
     pub(super) lasted: Duration,
+    pub(super) cpu: Duration,
+    pub(super) tid: i32,
     pub(super) role: String,
     pub(super) thread: Option<Arc<str>>,
     pub(super) runtime: Option<Arc<str>>,
     pub(super) runtime_number: u64,
     pub(super) rescue: Rescue,
     pub(super) pinned: Vec<(&'static Location<'static>, usize)>,
-    /// Or why it is not known.
-    pub(super) stack: Result<RawStack, String>,
+    pub(super) stack: Result<Copied, NoStack>,
 }
 
 enum Job {
-    Found(u64, Arc<Entry>, Asked),
+    Found(u64, Box<Found>),
+    Again(u64, Box<Found>),
     Ended(u64, Duration),
     /// There are as many substitutes as there may be.
     Limit(Arc<Entry>),
@@ -95,21 +98,26 @@ enum Job {
     HeldUp(Arc<Entry>, Asked, Duration),
 }
 
-// What follows is called by the guard, unless it says otherwise.
+// What the copier calls.
 
-/// Has a stall reported; its number is for [`ended`].
-pub(super) fn found(entry: &Arc<Entry>, asked: Asked) -> u64 {
-    let mut state = REPORTER.lock();
-    let number = state.next_number;
-    state.next_number += 1;
-    state.push(Job::Found(number, Arc::clone(entry), asked));
-    number
+/// Has a stall reported, or that it goes on. The number tells it from others.
+pub(super) fn found(number: u64, is_again: bool, found: Found) {
+    let job = if is_again { Job::Again } else { Job::Found };
+    let job = job(number, Box::new(found));
+    REPORTER.lock().push(job);
+}
+
+/// So many stalls are not reported.
+pub(super) fn dropped(count: u64) {
+    REPORTER.lock().dropped += count;
 }
 
 /// The stall with this number is over.
 pub(super) fn ended(number: u64, lasted: Duration) {
     REPORTER.lock().push(Job::Ended(number, lasted));
 }
+
+// What the guard calls, unless it says otherwise.
 
 /// There are as many substitutes as there may be.
 pub(super) fn limit(entry: &Arc<Entry>) {
@@ -192,13 +200,21 @@ impl State {
     const fn new() -> State {
         State {
             queue: VecDeque::new(),
-            next_number: 1,
             is_walking: false,
             thread: None,
             is_running: false,
             is_finishing: false,
             dropped: 0,
         }
+    }
+
+    /// Whether a job says that a stall goes on which has ended since.
+    fn is_over(&self, job: &Job) -> bool {
+        let Job::Again(number, _) = job else {
+            return false;
+        };
+        let mut later = self.queue.iter();
+        later.any(|later| matches!(later, Job::Ended(ended, _) if ended == number))
     }
 
     /// Takes a job in; says whether there was room.
@@ -244,8 +260,11 @@ fn run() {
     let mut state = REPORTER.lock();
     loop {
         while let Some(job) = state.queue.pop_front() {
+            if state.is_over(&job) {
+                continue;
+            }
             state.is_walking &= !matches!(job, Job::Walk);
-            let is_stall = matches!(job, Job::Found(..));
+            let is_stall = matches!(job, Job::Found(..) | Job::Again(..));
             if state.queue.is_empty() {
                 // Begins at the start of its room again, which is in memory.
                 state.queue.clear();
@@ -298,6 +317,7 @@ struct Groups {
     /// Those that were reported in full and go on: their number, and what was
     /// said.
     open: HashMap<u64, Open>,
+    std_locks: StdLocks,
 }
 
 struct Group {
@@ -312,6 +332,7 @@ struct Group {
 
 struct Open {
     key: Key,
+    cause: StallCause,
     /// `None` for a repetition, which is only counted.
     stall: Option<Stall>,
 }
@@ -319,7 +340,8 @@ struct Open {
 impl Groups {
     fn take(&mut self, job: Job) {
         match job {
-            Job::Found(number, entry, asked) => self.found(number, asked.find(&entry)),
+            Job::Found(number, found) => self.found(number, *found),
+            Job::Again(number, found) => self.again(number, *found),
             Job::Ended(number, lasted) => self.ended(number, lasted),
             Job::Limit(entry) => {
                 if let Some(limit) = entry.host.limit_hit() {
@@ -343,14 +365,66 @@ impl Groups {
 
     fn found(&mut self, number: u64, found: Found) {
         let runtime = found.runtime_number;
-        let mut stall = found.into_stall();
+        let (stall, _) = found.into_stall();
+        self.say(number, (runtime, stall.key()), stall);
+    }
+
+    /// Says of a stall that goes on what it has come to.
+    fn again(&mut self, number: u64, found: Found) {
+        let Some(open) = self.open.get(&number) else {
+            return;
+        };
+        let runtime = found.runtime_number;
+        let tid = found.tid;
+        let (mut stall, copied) = found.into_stall();
+        stall.std_lock = match (&copied, &stall.stack) {
+            (Some(copied), Some(stack)) => {
+                let who = (&stall.culprit, &*stall.role);
+                self.std_locks.note(number, tid, copied, stack, who)
+            }
+            _ => None,
+        };
+        let has_circle = stall
+            .std_lock
+            .as_ref()
+            .is_some_and(|it| !it.circle.is_empty());
         let key = (runtime, stall.key());
+        let is_unchanged =
+            stall.cause.is_like(&open.cause) && (open.key == key || stall.stack.is_none());
+        stall.was_reported = open.stall.is_some();
+        stall.is_unchanged = is_unchanged && stall.was_reported;
+        if is_unchanged && !has_circle && open.stall.is_none() {
+            // A repetition, which is only counted.
+            return;
+        }
+        if !is_unchanged && !has_circle && !stall.was_reported {
+            self.open.remove(&number);
+            return self.say(number, key, stall);
+        }
+        stall.number = match &open.stall {
+            Some(before) => before.number,
+            None => NEXT_STALL.fetch_add(1, Ordering::Relaxed),
+        };
+        Report::Stall(stall.clone()).deliver();
+        let cause = stall.cause.clone();
+        let key = if is_unchanged { open.key } else { key };
+        let stall = Some(stall);
+        self.open.insert(number, Open { key, cause, stall });
+    }
+
+    fn say(&mut self, number: u64, key: Key, mut stall: Stall) {
+        let cause = stall.cause.clone();
         let is_full = self.by_key.len() >= GROUPS_MAX;
         if let Some(group) = self.by_key.get_mut(&key) {
             group.repeats += 1;
             group.longest = group.longest.max(stall.lasted);
             group.last = stall;
-            self.open.insert(number, Open { key, stall: None });
+            let open = Open {
+                key,
+                cause,
+                stall: None,
+            };
+            self.open.insert(number, open);
             return;
         }
         if is_full {
@@ -371,12 +445,14 @@ impl Groups {
             number,
             Open {
                 key,
+                cause,
                 stall: Some(stall),
             },
         );
     }
 
     fn ended(&mut self, number: u64, lasted: Duration) {
+        self.std_locks.forget(number);
         let Some(open) = self.open.remove(&number) else {
             return;
         };
@@ -426,15 +502,20 @@ impl Groups {
 }
 
 impl Found {
-    fn into_stall(self) -> Stall {
-        let (stack, no_stack) = match self.stack {
-            Ok(raw) => (Some(raw.resolve()), None),
-            Err(why) => (None, Some(why)),
+    /// With the copy that its stack is from.
+    fn into_stall(self) -> (Stall, Option<Copied>) {
+        let (stack, no_stack, copied) = match self.stack {
+            Ok(copied) => (Some(copied.raw.resolve()), None, Some(copied)),
+            Err(why) => (None, Some(why.to_string()), None),
         };
-        Stall {
+        let stall = Stall {
             culprit: self.culprit,
             cause: self.cause.fitting(stack.as_ref()),
             lasted: self.lasted,
+            cpu: self.cpu,
+            was_reported: false,
+            is_unchanged: false,
+            std_lock: None,
             role: self.role,
             thread: self.thread,
             runtime: self.runtime,
@@ -445,6 +526,7 @@ impl Found {
             repeats: 0,
             is_open: false,
             number: 0,
-        }
+        };
+        (stall, copied)
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tapio_driver::PerProcess;
 
-use super::{advice, entry, reporter};
+use super::{advice, copier, entry, reporter};
 
 static BELL: PerProcess<Bell> = PerProcess::new(|_| Bell::default());
 
@@ -27,6 +27,11 @@ impl Bell {
     fn lock(&self) -> MutexGuard<'_, bool> {
         self.has_rung.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes what the guard must not allocate.
+pub(super) fn make_room() {
+    let _ = BELL.get();
 }
 
 /// Has the starter look after everything soon. Waits for nobody.
@@ -55,6 +60,7 @@ pub(super) fn run(stop: &AtomicBool) {
         }
         entries.clear();
         reporter::start();
+        copier::start();
         advice::make_room();
         let has_rung = BELL.lock();
         let waited = BELL.rung.wait_while(has_rung, |has_rung| !*has_rung);

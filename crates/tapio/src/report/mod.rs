@@ -24,6 +24,7 @@ mod shutdown;
 mod sites;
 mod stall;
 mod stall_text;
+mod std_lock;
 mod task;
 mod unobserved;
 mod words;
@@ -46,6 +47,7 @@ pub use self::observed::resume_observed;
 pub use self::place::note_panic_places;
 pub use self::shutdown::ShutdownWaits;
 pub use self::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
+pub use self::std_lock::{StdLock, StdLockParty};
 pub use self::task::TaskInfo;
 pub use self::unobserved::{UnobservedError, UnobservedPanic, UnreadResult};
 

@@ -1,11 +1,12 @@
 //! A poll that takes too long.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TaskInfo;
+use super::{StdLock, TaskInfo};
 use crate::post::Running;
 use crate::stack::Stack;
 use crate::task_id::Id;
@@ -24,6 +25,16 @@ pub struct Stall {
     pub cause: StallCause,
     /// How long it has gone on.
     pub lasted: Duration,
+    /// How much CPU time it has used in that.
+    pub cpu: Duration,
+    /// Whether it was reported before: one that goes on is reported again, as
+    /// it is then, after 1 s, 10 s and 60 s.
+    pub was_reported: bool,
+    /// Whether it was at the same place then.
+    pub(crate) is_unchanged: bool,
+    /// The lock of the standard library that it waits for, if it does and has
+    /// for a second or longer.
+    pub std_lock: Option<StdLock>,
     /// What the thread is to the runtime: `worker 1`, `block_on`.
     pub role: String,
     /// The thread's name.
@@ -88,6 +99,8 @@ pub enum StallCause {
     Computing,
     /// It waits in the kernel, in this system call if that is known.
     Blocked(Option<Syscall>),
+    /// It uses no CPU, and the kernel does not say why not.
+    NotRunning,
 }
 
 /// What became of everything else on a stuck thread.
@@ -105,6 +118,14 @@ pub enum Rescue {
 }
 
 impl StallCause {
+    /// Whether `other` says the same of what is done.
+    pub(crate) fn is_like(&self, other: &StallCause) -> bool {
+        match (self, other) {
+            (StallCause::Blocked(one), StallCause::Blocked(other)) => one == other,
+            _ => mem::discriminant(self) == mem::discriminant(other),
+        }
+    }
+
     /// What the kernel said, made to fit what the stack says.
     pub(crate) fn fitting(self, stack: Option<&Stack>) -> StallCause {
         let (StallCause::Blocked(call), Some(stack)) = (&self, stack) else {
@@ -168,7 +189,10 @@ impl Stall {
                 let is_computing = matches!(self.cause, StallCause::Computing);
                 stack.key(is_computing).hash(&mut hasher);
             }
-            None => self.culprit.location().hash(&mut hasher),
+            None => {
+                self.culprit.location().hash(&mut hasher);
+                mem::discriminant(&self.cause).hash(&mut hasher);
+            }
         }
         hasher.finish()
     }
@@ -188,6 +212,13 @@ impl Stall {
             return "the functions given to the runtime's Builder should return at once: \
                     everything on their thread waits for them";
         }
+        if self
+            .std_lock
+            .as_ref()
+            .is_some_and(|it| !it.circle.is_empty())
+        {
+            return "take locks in the same order everywhere, or hold only one at a time";
+        }
         match &self.cause {
             StallCause::Computing => {
                 "compute with tapio::cpu::spawn, or give way between steps with \
@@ -200,7 +231,7 @@ impl Stall {
                 "wait for other threads with tapio::sync, hold std locks for moments only, or \
                  call tapio::task::spawn_blocking"
             }
-            StallCause::Blocked(_) => {
+            StallCause::Blocked(_) | StallCause::NotRunning => {
                 "make calls that wait with tapio::task::spawn_blocking, or inside of \
                  tapio::task::block_in_place"
             }

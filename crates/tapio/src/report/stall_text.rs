@@ -1,6 +1,7 @@
 //! How a stall is printed.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::stall::{Culprit, Rescue, Stall, StallCause, StallEnded};
 use super::words::Many;
@@ -23,6 +24,7 @@ impl fmt::Display for StallCause {
             StallCause::Computing => f.write_str("computing"),
             StallCause::Blocked(Some(call)) => write!(f, "blocked in the system call {call}"),
             StallCause::Blocked(None) => f.write_str("blocked in the kernel"),
+            StallCause::NotRunning => f.write_str("without using a CPU"),
         }
     }
 }
@@ -41,11 +43,31 @@ impl fmt::Display for Stall {
                 self.culprit,
             );
         }
-        write!(f, "stall {number}: {} has kept {}", self.culprit, self.role)?;
+        let goes_on = if self.was_reported { " goes on" } else { "" };
+        write!(
+            f,
+            "stall {number}{goes_on}: {} has kept {}",
+            self.culprit, self.role
+        )?;
         if let Some(runtime) = &self.runtime {
             write!(f, " of runtime {runtime:?}")?;
         }
-        writeln!(f, " for {} ms, {}", self.lasted.as_millis(), self.cause)?;
+        write!(f, " for {} ms, ", self.lasted.as_millis())?;
+        if self.is_unchanged {
+            f.write_str("still ")?;
+        }
+        write!(f, "{}", self.cause)?;
+        if self.cpu >= Duration::from_millis(1) {
+            write!(f, " ({} ms on a CPU)", self.cpu.as_millis())?;
+        }
+        let circle = self.std_lock.as_ref().filter(|it| !it.circle.is_empty());
+        if self.is_unchanged && circle.is_none() {
+            return write!(f, "{}", Place(self.place()));
+        }
+        writeln!(f)?;
+        if let Some(circle) = circle {
+            writeln!(f, "  {circle}")?;
+        }
         match (&self.stack, &self.no_stack) {
             (Some(stack), _) => writeln!(f, "{stack}")?,
             (None, Some(why)) => writeln!(f, "  its stack is not known: {why}")?,
@@ -125,6 +147,10 @@ mod tests {
             culprit: Culprit::Callback(at),
             cause: StallCause::Computing,
             lasted: Duration::from_millis(12),
+            cpu: Duration::from_micros(800),
+            was_reported: false,
+            is_unchanged: false,
+            std_lock: None,
             role: "worker 1".into(),
             thread: None,
             runtime: None,
@@ -162,6 +188,23 @@ mod tests {
              the callback given at {at}"
         );
         assert_eq!(repeated.to_string(), expected);
+    }
+
+    #[test]
+    fn one_that_goes_on_as_it_was_is_one_line() {
+        let at = Location::caller();
+        let unchanged = Stall {
+            lasted: Duration::from_secs(10),
+            cpu: Duration::from_millis(9_700),
+            was_reported: true,
+            is_unchanged: true,
+            ..stall(at, Rescue::Done)
+        };
+        let expected = format!(
+            "stall 7 goes on: the callback given at {at} has kept worker 1 for 10000 ms, still \
+             computing (9700 ms on a CPU)"
+        );
+        assert_eq!(unchanged.to_string(), expected);
     }
 
     #[test]

@@ -280,8 +280,9 @@ impl Builder {
         self
     }
 
-    /// The signal that has a stuck thread copy its stack for the report
-    /// (`SIGURG`, which does nothing by itself). A handler that was there
+    /// The signal that has a thread which computes copy its stack for the
+    /// report (`SIGURG`, which does nothing by itself). One inside a system
+    /// call never gets it. A handler that was there
     /// before is called for signals that are not the guard's;
     /// `TAPIO_STALL_SIGNAL` decides when it is set.
     pub fn stall_signal(&mut self, signal: i32) -> &mut Self {

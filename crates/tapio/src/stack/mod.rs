@@ -5,15 +5,16 @@
 //! it reads files, allocates and takes locks.
 //!
 //! Reading order: `raw` is what was copied; `modules` finds the programs and
-//! libraries in memory and `unwind` the frames; `symbols` names them, from a file
-//! that `image` maps, by `lines`, and by `functions` where debug information is
-//! short; `origin` says whose they are, by what `names` finds in a name; `text`
-//! prints them.
+//! libraries in memory and `unwind` the frames, with a `guess` where a
+//! register is not known; `symbols` names them, from a file that `image` maps, by
+//! `lines`, and by `functions` where debug information is short; `origin` says
+//! whose they are, by what `names` finds in a name; `text` prints them.
 
 pub(crate) mod memory;
 
 mod frame;
 mod functions;
+mod guess;
 mod image;
 mod lines;
 mod modules;

@@ -94,6 +94,10 @@ pub(super) fn modules(mappings: &[Mapping]) -> Vec<Module> {
 }
 
 impl Mapping {
+    pub(super) fn contains(&self, address: u64) -> bool {
+        self.range.contains(&address)
+    }
+
     /// A file may also be mapped to be read, as whoever looks for its debug
     /// information does: that is no module.
     fn is_code_of(&self, module: &Module) -> bool {

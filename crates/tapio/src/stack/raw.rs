@@ -5,10 +5,11 @@
 pub(crate) struct Registers {
     pub(crate) pc: u64,
     pub(crate) sp: u64,
-    pub(crate) fp: u64,
-    /// Where a function returns to that has not stored it.
+    /// `None` if the kernel does not say: of a thread that waits in it.
+    pub(crate) fp: Option<u64>,
+    /// Where a function returns to that has not stored it; as `fp`.
     #[cfg(target_arch = "aarch64")]
-    pub(crate) lr: u64,
+    pub(crate) lr: Option<u64>,
 }
 
 /// A copied stack.

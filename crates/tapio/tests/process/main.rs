@@ -10,6 +10,9 @@
 //! - `scene`: every kind of operation, in flight at once
 //! - `cpu`: the pool for computation, which is one for the process
 //! - `idle`: who has nothing to do does nothing
+//! - `busy`: the guard where CPUs, descriptors or time are short
+//! - `again`: a stall that goes on, as it is then
+//! - `calls`: the guard changes nothing for those that it looks at
 //! - `capture`: the guard's signal beside a program's own
 //! - `starve`: new tasks that block do not starve those there were
 //! - `stop`: a server that is gone is gone
@@ -22,6 +25,9 @@
 //! - `advice`: what the guard makes of a whole program
 
 mod advice;
+mod again;
+mod busy;
+mod calls;
 mod capture;
 mod cpu;
 mod drops;

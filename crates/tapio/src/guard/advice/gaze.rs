@@ -89,7 +89,7 @@ impl Gaze {
             _ => {
                 glimpse.is_new = true;
                 if take_one(&mut allowance.states) {
-                    let is_blocked = matches!(state_of(tid), ThreadState::Blocked { .. });
+                    let is_blocked = matches!(state_of(tid), ThreadState::Blocked(_));
                     // If it has gone on meanwhile, that was another wait, and
                     // this poll does not wait for long.
                     glimpse.is_blocked = Some(is_blocked && entry.post.look() == seen);
@@ -123,7 +123,7 @@ impl Poll {
         // By the guard's clock, which a look may be late on.
         glimpse.used = cpu_now.saturating_sub(cpu).min(passed);
         let waited = passed - glimpse.used;
-        if waited > passed / 4 && matches!(state_of(tid), ThreadState::Blocked { .. }) {
+        if waited > passed / 4 && matches!(state_of(tid), ThreadState::Blocked(_)) {
             glimpse.blocked = waited;
         }
         self.known += glimpse.used + glimpse.blocked;

@@ -1,0 +1,90 @@
+//! The frame pointer of a thread that waits in the kernel, which does not say
+//! it: what it may be, by what is on the stack.
+
+use super::memory;
+use super::raw::RawStack;
+
+/// The frame pointers that a function may have whose own part of the stack
+/// begins at `from`, innermost first: below one is where the caller's was
+/// stored, and above that where the function returns to.
+pub(super) fn frame_pointers(
+    raw: &RawStack,
+    from: u64,
+    is_code: impl Fn(u64) -> bool,
+) -> impl Iterator<Item = u64> {
+    let begin = raw.registers.sp;
+    let pairs = raw.words.windows(2).zip(0_u64..);
+    let pairs = pairs.map(move |(pair, index)| (begin + 8 * index, pair[1]));
+    pairs
+        .filter(move |&(address, returns_to)| {
+            address >= from && is_code(returns_to) && follows_a_call(returns_to)
+        })
+        .map(|(address, _)| address)
+}
+
+/// Whether what is before an address can be a call, to which one returns there.
+#[cfg(target_arch = "x86_64")]
+fn follows_a_call(address: u64) -> bool {
+    /// The longest call through a pointer.
+    const BEFORE: usize = 7;
+    let before = memory::bytes(address.wrapping_sub(BEFORE as u64), BEFORE);
+    before.is_some_and(|before| {
+        let is_direct = before[BEFORE - 5] == 0xe8;
+        // `ff /2`, with 2 to 7 bytes in all.
+        let is_indirect = |pair: &[u8]| pair[0] == 0xff && pair[1] >> 3 & 7 == 2;
+        is_direct || before.windows(2).any(is_indirect)
+    })
+}
+
+/// As above: `bl` and `blr`.
+#[cfg(not(target_arch = "x86_64"))]
+fn follows_a_call(address: u64) -> bool {
+    let before = memory::bytes(address.wrapping_sub(4), 4);
+    let instruction = before.and_then(|bytes| Some(u32::from_le_bytes(bytes.try_into().ok()?)));
+    instruction.is_some_and(|bits| bits >> 26 == 0b10_0101 || bits & !0x3e0 == 0xd63f_0000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+
+    use super::{follows_a_call, frame_pointers};
+    use crate::stack::{RawStack, Registers};
+
+    #[test]
+    fn what_a_function_returns_to_follows_a_call_and_its_beginning_does_not() {
+        let mut frames = Vec::new();
+        backtrace::trace(|frame| {
+            frames.push((frame.ip() as u64, frame.symbol_address() as u64));
+            true
+        });
+        // The first two may be `backtrace`'s own, which knows where it is.
+        for (index, &(address, _)) in frames.iter().enumerate().skip(2) {
+            let is_outermost = index + 1 == frames.len();
+            assert!(is_outermost || follows_a_call(address), "{index}");
+        }
+        assert!(!follows_a_call(black_box(16)));
+    }
+
+    #[test]
+    fn guesses_begin_where_the_function_does() {
+        let mut returns_to = 0;
+        backtrace::trace(|frame| {
+            returns_to = frame.ip() as u64;
+            !follows_a_call(returns_to)
+        });
+        let raw = RawStack {
+            registers: Registers {
+                sp: 0x1000,
+                ..Registers::default()
+            },
+            words: [1, returns_to, 2, returns_to, returns_to, 3].into(),
+            is_cut: false,
+        };
+        let all: Vec<u64> = frame_pointers(&raw, 0, |_| true).collect();
+        assert_eq!(all, [0x1000, 0x1010, 0x1018]);
+        let outer: Vec<u64> = frame_pointers(&raw, 0x1008, |_| true).collect();
+        assert_eq!(outer, [0x1010, 0x1018]);
+        assert_eq!(frame_pointers(&raw, 0, |_| false).count(), 0);
+    }
+}
