@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tapio_driver::PerProcess;
+
 use super::copying::Copying;
 use super::entry::Entry;
 use super::eye::Asked;
@@ -24,7 +26,7 @@ const PERIOD: Duration = Duration::from_millis(2);
 /// What waits to be copied at most; more is counted.
 const QUEUE_MAX: usize = 1024;
 
-static COPIER: Copier = Copier {
+static COPIER: PerProcess<Copier> = PerProcess::new(|_| Copier {
     state: Mutex::new(State {
         queue: VecDeque::new(),
         next_number: 1,
@@ -34,7 +36,7 @@ static COPIER: Copier = Copier {
         dropped: 0,
     }),
     changed: Condvar::new(),
-};
+});
 
 struct Copier {
     state: Mutex<State>,
