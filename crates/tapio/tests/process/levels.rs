@@ -125,28 +125,31 @@ fn a_stall_that_nobody_waits_for_is_no_warning() {
     });
 }
 
-/// Has a task sleep, and this process be stopped as soon as that is reported;
-/// how long it says that it slept, and the guard.
+/// Has a task be stuck, and this process be stopped meanwhile, once that is
+/// reported; how long it says that it was stuck, and the guard.
 fn lengths(kind: Kind) -> (Duration, Duration) {
     let (give, ends) = mpsc::channel();
+    let (resume, resumed) = mpsc::channel();
     let _reports = on_report(move |report| match report {
-        Report::Stall(_) => {
+        Report::Stall(stall) if !stall.was_reported => {
             let stop = format!("kill -STOP {0}; sleep 0.3; kill -CONT {0}", process::id());
             let mut shell = Command::new("sh");
             let stopping = shell.args(["-c", &stop]).status().expect("a shell");
             assert!(stopping.success());
+            resume.send(()).expect("the task waits");
         }
         Report::StallEnded(end) => give.send(end.lasted).expect("it is awaited"),
         _ => {}
     });
     let runtime = kind.build();
-    let slept = runtime.spawn(async {
+    let stuck = runtime.spawn(async move {
         let begin = Instant::now();
-        thread::sleep(Duration::from_millis(800));
+        resumed.recv().expect("it goes on");
+        thread::sleep(Duration::from_millis(500));
         begin.elapsed()
     });
-    let slept = runtime.block_on(slept).expect("no panic");
-    (slept, ends.recv_timeout(LIMIT).expect("it is reported"))
+    let stuck = runtime.block_on(stuck).expect("no panic");
+    (stuck, ends.recv_timeout(LIMIT).expect("it is reported"))
 }
 
 #[test]
@@ -155,11 +158,11 @@ fn how_long_a_stall_was_is_told_by_the_clock() {
         for kind in Kind::all() {
             // The guard does not see all of it, as on a machine that is too
             // busy.
-            let (slept, told) = lengths(kind);
+            let (stuck, told) = lengths(kind);
             // It may have begun some looks before it was seen.
-            assert!(told * 10 >= slept * 9, "{kind}: {told:?} of {slept:?}");
+            assert!(told * 10 >= stuck * 9, "{kind}: {told:?} of {stuck:?}");
             // And is seen to end when the guard has a CPU again.
-            assert!(told <= slept * 2, "{kind}: {told:?} of {slept:?}");
+            assert!(told <= stuck * 2, "{kind}: {told:?} of {stuck:?}");
         }
     });
 }
