@@ -73,9 +73,9 @@
 // judges what it does, and `span`, which knows for how long; `engine` is the
 // thread that looks, at moments that `jitter` spreads; `starter` is the thread
 // that starts others; `copier` is the one that comes by stacks, each as in
-// `copying`, and `reporter` the one that finds words, with `std_locks`, which
-// sees circles of them; `lease` starts and ends them all; `advice` adds up what
-// was seen by spawn site.
+// `copying`, and `reporter` the one that finds words, with `groups`, which knows
+// what was said already, and `std_locks`, which sees circles of them; `lease`
+// starts and ends them all; `advice` adds up what was seen by spawn site.
 
 mod advice;
 mod copier;
@@ -83,6 +83,7 @@ mod copying;
 mod engine;
 mod entry;
 mod eye;
+mod groups;
 mod host;
 mod jitter;
 mod lease;
