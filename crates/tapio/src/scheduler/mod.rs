@@ -16,11 +16,12 @@
 //! goes to a seat's inbox. Whoever adds work then looks whether somebody
 //! sleeps and should come (`idle`, with the proof that no wake-up is lost).
 //!
-//! Reading order: `worker` is the loop, on one screen; `shared` is what all
-//! have in common; `seat`, `slot`, `idle` are its parts; `current` drives a
-//! `current_thread` runtime; `handoff` relieves a worker that says that it will
-//! block, `rescue` one that did not; `vacant` has the seats that are free for it and
-//! `spares` the threads that stand by; `posts` says what workers run; `unhandled` ends a runtime by a task's panic.
+//! Reading order: `worker` is the loop, on one screen; `sitting` is how a worker
+//! comes to a seat; `shared` is what all have in common; `seat`, `slot`, `idle`
+//! are its parts; `current` drives a `current_thread` runtime; `handoff` relieves
+//! a worker that says that it will block, `rescue` one that did not; `vacant` has
+//! the seats that are free for it and `spares` the threads that stand by; `posts`
+//! says what workers run; `unhandled` ends a runtime by a task's panic.
 
 mod current;
 mod gate;
@@ -34,6 +35,7 @@ mod posts;
 mod rescue;
 mod seat;
 mod shared;
+mod sitting;
 mod slot;
 mod spares;
 mod ticket;
@@ -44,6 +46,6 @@ mod worker;
 pub(crate) use self::current::block_on_current;
 pub(crate) use self::handoff::block_in_place;
 pub(crate) use self::shared::{Config, Flavor, Hooks, Shared};
+pub(crate) use self::sitting::start_workers;
 pub(crate) use self::ticket::SEATS_MAX;
 pub(crate) use self::unhandled::UntilPanic;
-pub(crate) use self::worker::start_workers;

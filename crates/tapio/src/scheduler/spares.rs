@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::shared::{Config, Flavor, Shared};
+use super::sitting::worker_thread;
 use super::vacant::Trouble;
-use super::worker::{Core, worker_thread};
+use super::worker::Core;
 use crate::report::{LimitHit, by_site};
 
 /// At the most.

@@ -1,34 +1,25 @@
 //! A worker: the loop, and what a task's wake does on a worker's thread.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
 use crossbeam_deque::{Steal, Worker as Queue};
-use tapio_driver::{Inherited, Limit, Wakes};
+use tapio_driver::{Limit, Wakes};
 
-use super::here;
 use super::shared::Shared;
 use super::slot::Slot;
-use super::spares::NoSubstitute;
 use super::ticket::Ticket;
-use super::vacant::Offer;
 use crate::cell::{Notified, is_task_waker};
-use crate::context::{self, Entered};
+use crate::context;
 use crate::coop;
 use crate::post::{Hook, Running};
-use crate::{rounds, threads};
+use crate::rounds;
 
 /// Tasks run in a row from the LIFO slot before the queue gets its turn, so
 /// that two tasks which wake each other do not starve the rest.
 const LIFO_STREAK_MAX: u32 = 3;
-
-/// So many tasks are taken over from a stuck worker before the next ones are
-/// left: with them a new queue does not need to grow.
-const ADOPTED_MAX: usize = 32;
 
 /// Room for so many wakers from the start: a worker that takes a stuck one's
 /// seat may have to do without the allocator.
@@ -39,16 +30,16 @@ pub(super) struct Core {
     /// Which of the runtime's slots it has.
     pub(super) place: usize,
     pub(super) slot: Arc<Slot>,
-    queue: Queue<Notified>,
+    pub(super) queue: Queue<Notified>,
 }
 
 /// A thread that runs tasks.
 pub(crate) struct Worker {
-    shared: Arc<Shared>,
-    core: Core,
+    pub(super) shared: Arc<Shared>,
+    pub(super) core: Core,
     /// Tasks to run until the next look at the driver, and at the inbox.
-    until_fair: Cell<u32>,
-    until_inbox: Cell<u32>,
+    pub(super) until_fair: Cell<u32>,
+    pub(super) until_inbox: Cell<u32>,
     /// Tasks taken from inboxes since the last that was new.
     inbox_streak: Cell<u32>,
     is_searching: Cell<bool>,
@@ -56,65 +47,6 @@ pub(crate) struct Worker {
     is_dispatching: Cell<bool>,
     random: Cell<u32>,
     wakes: RefCell<Wakes>,
-}
-
-/// Starts as many threads as there are seats.
-pub(crate) fn start_workers(shared: &Arc<Shared>) -> io::Result<()> {
-    let seats = shared.seats.len();
-    // Whoever is ready first takes the first: nobody waits for a thread that is
-    // long in its hook.
-    for seat in 0..seats as u32 {
-        shared.vacant.offer(Offer { seat, left: None });
-    }
-    for started in 0..seats {
-        if let Err(why) = shared.start_worker() {
-            shared.stopped.withdraw(seats - started);
-            return match why {
-                NoSubstitute::NoThread(error) => Err(error),
-                NoSubstitute::Limit => unreachable!("there is a slot for every seat"),
-            };
-        }
-    }
-    Ok(())
-}
-
-/// The life of a worker's thread: as long as it finds a seat, it works.
-pub(super) fn worker_thread(shared: Arc<Shared>, core: Core) {
-    let worker = Rc::new(Worker::new(Arc::clone(&shared), core));
-    let listed = shared.list_worker(&worker.core.slot);
-    let entered = context::set_entered(Entered::Inside);
-    let current = here::set_worker(Some(Rc::clone(&worker)));
-    worker.warm_up();
-    let mut is_new = true;
-    while let Some(offer) = shared.vacant.wait_for_seat(&shared, is_new) {
-        is_new = false;
-        worker.sit_down(shared.seat(offer.seat).occupy());
-        if let Some(left) = offer.left {
-            worker.adopt(&left);
-        }
-        worker.run();
-        match worker.stand_up() {
-            Some(seat) if shared.is_stopping() => {
-                worker.stop(seat);
-                break;
-            }
-            // Relieved in the middle of a task, which has returned; or asked
-            // to leave by somebody who sits down here now.
-            _ => {
-                if !shared.process.is_current() {
-                    // In a child, after the poll of the task that forked.
-                    Inherited("a worker cannot go on").abort();
-                }
-                worker.hand_over();
-            }
-        }
-    }
-    drop(current);
-    drop(entered);
-    drop(listed);
-    if let Some(worker) = Rc::into_inner(worker) {
-        shared.give_core_back(worker.core);
-    }
 }
 
 impl Worker {
@@ -133,20 +65,10 @@ impl Worker {
         }
     }
 
-    /// Does once what must not be done for the first time at a stuck worker's
-    /// seat: what is stuck may hold the allocator's or the loader's lock, which
-    /// a thread's own variables take when they are made.
-    fn warm_up(&self) {
-        threads::warm_stack();
-        if let Steal::Success(task) = self.core.slot.stealer.steal() {
-            self.core.queue.push(task);
-        }
-    }
-
     // ---- the loop, one named phase after the other -----------------------
 
     /// Works at the seat until the runtime stops or the worker is relieved.
-    fn run(&self) {
+    pub(super) fn run(&self) {
         while let Some(seat) = self.seat()
             && !self.shared.is_stopping()
         {
@@ -267,7 +189,7 @@ impl Worker {
     }
 
     /// The runtime stops: ends the tasks of this seat, then the seat.
-    fn stop(&self, seat: u32) {
+    pub(super) fn stop(&self, seat: u32) {
         self.stop_searching();
         self.shared.stopped.meet();
         // Nobody runs a task any more that could be stuck.
@@ -356,7 +278,7 @@ impl Worker {
         seats.find_map(|seat| seat.inbox.pop(&self.inbox_streak))
     }
 
-    fn stop_searching(&self) {
+    pub(super) fn stop_searching(&self) {
         if self.is_searching.replace(false)
             && self.shared.idle.stop_searching()
             && self.shared.has_work()
@@ -391,63 +313,8 @@ impl Worker {
         }
     }
 
-    /// Works with `ticket` from now on.
-    ///
-    /// The driver is looked at first, and what it brings goes before the inbox:
-    /// if each turn at a seat began with a task from there, and each of those
-    /// blocked, timers and sockets would never get theirs.
-    pub(super) fn sit_down(&self, ticket: Ticket) {
-        self.until_fair.set(0);
-        self.until_inbox.set(self.shared.config.inbox_interval);
-        self.core.slot.set_ticket(ticket);
-        if let Some(seat) = ticket.seat() {
-            self.shared.seat(seat).set_sitting(&self.core.slot);
-        }
-    }
-
-    /// Takes over what a stuck worker had queued, as far as there is room for
-    /// it: the guard's starter gives the rest to all.
-    fn adopt(&self, left: &Slot) {
-        if let Some(task) = left.take_lifo() {
-            self.core.queue.push(task);
-        }
-        while self.core.queue.len() < ADOPTED_MAX {
-            match left.stealer.steal_batch(&self.core.queue) {
-                Steal::Success(()) | Steal::Retry => {}
-                Steal::Empty => break,
-            }
-        }
-    }
-
     pub(super) fn slot(&self) -> &Arc<Slot> {
         &self.core.slot
-    }
-
-    /// Sits down at `seat`, whoever is there: it is relieved.
-    #[track_caller]
-    pub(super) fn take_seat(&self, seat: u32) {
-        let shared = &self.shared;
-        shared.process.require("cannot go on in `block_on`");
-        if !shared.vacant.take_back(seat) {
-            shared.seat(seat).ask_to_leave();
-        }
-        self.sit_down(shared.seat(seat).occupy());
-    }
-
-    /// Gives the seat up, if it was not taken.
-    pub(super) fn stand_up(&self) -> Option<u32> {
-        let ticket = self.core.slot.ticket();
-        self.core.slot.set_ticket(Ticket::NONE);
-        let seat = ticket.seat()?;
-        self.shared.seat(seat).vacate(ticket).then_some(seat)
-    }
-
-    /// Gives everything that is queued here to the others.
-    pub(super) fn hand_over(&self) {
-        self.stop_searching();
-        while let Some(task) = self.core.slot.take_lifo().or_else(|| self.core.queue.pop()) {
-            self.shared.push_remote(task);
-        }
     }
 
     /// Where it works; `None` as soon as it is known to be relieved.
