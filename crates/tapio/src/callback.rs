@@ -178,14 +178,33 @@ fn contained(origin: Origin, f: impl FnOnce()) {
     let _running = context::enter_callback(origin.task, origin.given_at);
     let called = catch_unwind(AssertUnwindSafe(|| coop::with_unlimited(f)));
     if let Err(payload) = called {
-        report(origin, &*payload);
-        // A payload may panic when it is dropped, and that is no one's either.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        panicked(origin, payload);
     }
 }
 
+/// A function that the user has called along a thread's way. Its panic ends
+/// here and is reported: the thread is needed.
+pub(crate) fn hook(
+    called_by: &'static str,
+    given_at: &'static Location<'static>,
+    hook: impl Fn() + Send + Sync + 'static,
+) -> Arc<dyn Fn() + Send + Sync> {
+    let origin = Origin {
+        called_by,
+        given_at,
+        task: 0,
+    };
+    Arc::new(move || {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(&hook)) {
+            panicked(origin, payload);
+        }
+    })
+}
+
 #[cold]
-fn report(origin: Origin, payload: &(dyn Any + Send)) {
-    let panic = CallbackPanic::new(origin.called_by, origin.given_at, payload);
+fn panicked(origin: Origin, payload: Box<dyn Any + Send>) {
+    let panic = CallbackPanic::new(origin.called_by, origin.given_at, &*payload);
     Report::CallbackPanic(panic).deliver();
+    // A payload may panic when it is dropped, and that is no one's either.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
 }

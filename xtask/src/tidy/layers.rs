@@ -144,6 +144,7 @@ const TAPIO_MODULES: &[Row] = &[
         "runtime",
         &[
             "blocking",
+            "callback",
             "capture",
             "cell",
             "context",

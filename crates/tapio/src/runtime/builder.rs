@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tapio_driver::{DriverKind, Options};
 
 use super::{Handle, Runtime, UnhandledPanic};
 use crate::blocking::{self, Pool};
+use crate::callback;
 use crate::capture;
 use crate::guard::{self, Lease, Settings};
 use crate::report::Report;
@@ -182,38 +184,46 @@ impl Builder {
     /// Called on every thread that the runtime starts, before its work. That
     /// includes threads for blocking calls, and those that stand by for stuck
     /// workers ([`max_substitutes`](Builder::max_substitutes)).
+    #[track_caller]
     pub fn on_thread_start<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
     {
-        self.on_thread_start = Some(Arc::new(f));
+        let given_at = Location::caller();
+        self.on_thread_start = Some(callback::hook("Builder::on_thread_start", given_at, f));
         self
     }
 
     /// Called on every thread that the runtime starts, after its work.
+    #[track_caller]
     pub fn on_thread_stop<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
     {
-        self.on_thread_stop = Some(Arc::new(f));
+        let given_at = Location::caller();
+        self.on_thread_stop = Some(callback::hook("Builder::on_thread_stop", given_at, f));
         self
     }
 
     /// Called on a worker before it sleeps.
+    #[track_caller]
     pub fn on_thread_park<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
     {
-        self.hooks.before_park = Some(Arc::new(f));
+        let given_at = Location::caller();
+        self.hooks.before_park = Some(callback::hook("Builder::on_thread_park", given_at, f));
         self
     }
 
     /// Called on a worker after it has slept.
+    #[track_caller]
     pub fn on_thread_unpark<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
     {
-        self.hooks.after_unpark = Some(Arc::new(f));
+        let given_at = Location::caller();
+        self.hooks.after_unpark = Some(callback::hook("Builder::on_thread_unpark", given_at, f));
         self
     }
 

@@ -116,10 +116,12 @@ impl Host for WatchedWorker {
             return Relief::Nothing;
         };
         if !config.is_rescue_enabled {
+            self.slot.set_overdue();
             return Relief::Off;
         }
         // A thread first: a seat that nobody takes would be worse.
         if !shared.vacant.has_spare() {
+            self.slot.set_overdue();
             let vacant = &shared.vacant;
             return vacant.why_no_spare(config.substitutes_max, config.has_start_hook);
         }

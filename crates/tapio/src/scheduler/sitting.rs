@@ -97,12 +97,17 @@ impl Worker {
     /// if each turn at a seat began with a task from there, and each of those
     /// blocked, timers and sockets would never get theirs.
     pub(super) fn sit_down(&self, ticket: Ticket) {
-        self.until_fair.set(0);
-        self.until_inbox.set(self.shared.config.inbox_interval);
+        self.be_fair_first();
         self.core.slot.set_ticket(ticket);
         if let Some(seat) = ticket.seat() {
             self.shared.seat(seat).set_sitting(&self.core.slot);
         }
+    }
+
+    /// Has the driver be looked at next, and what it brings go before the inbox.
+    pub(super) fn be_fair_first(&self) {
+        self.until_fair.set(0);
+        self.until_inbox.set(self.shared.config.inbox_interval);
     }
 
     /// Takes over what a stuck worker had queued, as far as there is room for

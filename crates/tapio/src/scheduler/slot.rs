@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "the LIFO slot is an atomic pointer to a task")]
 
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use crossbeam_deque::{Steal, Stealer};
 
@@ -19,6 +19,8 @@ pub(crate) struct Slot {
     /// The ticket with which it works; none once it was told to leave. A hint:
     /// whether a ticket is good is decided under the seat's lock.
     ticket: AtomicU64,
+    /// It was found stuck, and nobody could take its seat.
+    is_overdue: AtomicBool,
 }
 
 impl Slot {
@@ -27,6 +29,7 @@ impl Slot {
             stealer,
             lifo: AtomicPtr::new(ptr::null_mut()),
             ticket: AtomicU64::new(Ticket::NONE.to_word()),
+            is_overdue: AtomicBool::new(false),
         }
     }
 
@@ -55,6 +58,23 @@ impl Slot {
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
+    }
+
+    /// Has the worker look at its driver before it runs another task.
+    pub(super) fn set_overdue(&self) {
+        // Relaxed, here and below: a hint, which may come a task too late.
+        self.is_overdue.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was asked for since the last time. Only its own thread
+    /// calls this.
+    #[inline]
+    pub(super) fn take_overdue(&self) -> bool {
+        let is_overdue = self.is_overdue.load(Ordering::Relaxed);
+        if is_overdue {
+            self.is_overdue.store(false, Ordering::Relaxed);
+        }
+        is_overdue
     }
 
     /// Puts a task into the LIFO slot; gives back the one that was there.

@@ -83,9 +83,12 @@ impl Worker {
         }
     }
 
-    /// Now and then, however much work there is: looks at the driver and the
-    /// timers.
+    /// Now and then, however much work there is, and after a task that was
+    /// stuck: looks at the driver and the timers.
     pub(super) fn keep_fair(&self, seat: u32) {
+        if self.core.slot.take_overdue() {
+            self.be_fair_first();
+        }
         if is_due(&self.until_fair, self.shared.config.event_interval) {
             self.look_at_driver(seat);
         }

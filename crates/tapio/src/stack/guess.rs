@@ -22,6 +22,48 @@ pub(super) fn frame_pointers(
         .map(|(address, _)| address)
 }
 
+/// How far into a function its code is looked for: few are longer.
+const FUNCTION_MAX: u64 = 64 << 10;
+
+/// How badly a call that returns to `returns_to` fits the function that is at
+/// `pc`: on a stack there are also addresses that others have returned to.
+/// Least for one that calls what begins nearest before `pc`; most for one that
+/// calls something else.
+pub(super) fn misfit(returns_to: u64, pc: u64) -> u64 {
+    match call_target(returns_to).map(|target| pc.checked_sub(target)) {
+        Some(Some(within)) if within < FUNCTION_MAX => within,
+        // Through a register: it may be.
+        None => FUNCTION_MAX,
+        Some(_) => FUNCTION_MAX + 1,
+    }
+}
+
+/// What the call before an address calls, if that can be told.
+#[cfg(target_arch = "x86_64")]
+fn call_target(returns_to: u64) -> Option<u64> {
+    let call = memory::bytes(returns_to.wrapping_sub(6), 6)?;
+    let offset = i32::from_le_bytes(call[2..].try_into().ok()?);
+    let target = returns_to.wrapping_add_signed(offset.into());
+    match call[..2] {
+        // `call` through an address in memory that is relative to here.
+        [0xff, 0x15] => {
+            let target = memory::bytes(target, size_of::<u64>())?;
+            Some(u64::from_le_bytes(target.try_into().ok()?))
+        }
+        [_, 0xe8] => Some(target),
+        _ => None,
+    }
+}
+
+/// As above: `bl`.
+#[cfg(not(target_arch = "x86_64"))]
+fn call_target(returns_to: u64) -> Option<u64> {
+    let call = memory::bytes(returns_to.wrapping_sub(4), 4)?;
+    let bits = u32::from_le_bytes(call.try_into().ok()?);
+    let offset = i64::from((bits << 6) as i32 >> 4);
+    (bits >> 26 == 0b10_0101).then(|| returns_to.wrapping_sub(4).wrapping_add_signed(offset))
+}
+
 /// Whether what is before an address can be a call, to which one returns there.
 #[cfg(target_arch = "x86_64")]
 fn follows_a_call(address: u64) -> bool {

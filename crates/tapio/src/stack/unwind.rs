@@ -88,15 +88,22 @@ impl Unwinder {
         }
         let guesses = guess::frame_pointers(raw, without.sp, |address| self.is_code(address));
         let guesses: Vec<u64> = guesses.take(GUESSES_MAX).collect();
-        // One is right if the way from there ends where all stacks do.
-        let found = guesses.into_iter().find_map(|fp| {
+        // One may be right if the way from there ends where all stacks do.
+        let known = without.addresses.len();
+        let possible = guesses.into_iter().filter_map(|fp| {
             let unwound = self.unwind_from(raw, fp);
             let mut addresses = unwound.addresses.iter();
-            let is_right = (unwound.end.is_none() || unwound.is_cut)
+            let is_possible = (unwound.end.is_none() || unwound.is_cut)
                 && addresses.all(|&address| self.is_code(address));
-            is_right.then_some(unwound)
+            is_possible.then_some(unwound)
         });
-        found.unwrap_or(without)
+        let misfit = |unwound: &Unwound| match unwound.addresses.get(known - 1..=known) {
+            // Before what is returned to, and after the call.
+            Some(&[callee, caller]) => guess::misfit(caller + 1, callee),
+            _ => u64::MAX,
+        };
+        // Of equals the innermost.
+        possible.min_by_key(misfit).unwrap_or(without)
     }
 
     fn unwind_from(&mut self, raw: &RawStack, fp: u64) -> Unwound {

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::hint::black_box;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::sync::{Arc, Condvar, Mutex, RwLock, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -152,6 +152,7 @@ struct Ways {
     sleeps: Stuck,
     reads_a_pipe: Stuck,
     wants_a_lock: Stuck,
+    wants_to_read: Stuck,
     calls_what_is_inlined: Stuck,
     goes_deep: Stuck,
 }
@@ -163,9 +164,32 @@ const fn ways<const K: usize>() -> Ways {
         sleeps: sleeps::<K>,
         reads_a_pipe: reads_a_pipe::<K>,
         wants_a_lock: wants_a_lock::<K>,
+        wants_to_read: wants_to_read::<K>,
         calls_what_is_inlined: calls_what_is_inlined::<K>,
         goes_deep: goes_deep::<K>,
     }
+}
+
+/// What functions that have returned left on the stack is not what it is in.
+fn wants_to_read<const K: usize>(gate: &Arc<Gate>) {
+    #[inline(never)]
+    fn works() {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(1) {}
+    }
+    let lock = Arc::new(RwLock::new(()));
+    let (held, has_it) = mpsc::channel();
+    let (its, opened) = (Arc::clone(&lock), Arc::clone(gate));
+    let holder = thread::spawn(move || {
+        let _guard = its.write().unwrap();
+        held.send(()).unwrap();
+        opened.wait();
+    });
+    has_it.recv().unwrap();
+    works();
+    gate.stuck_in(line!() + 1);
+    drop(lock.read().unwrap());
+    holder.join().unwrap();
 }
 
 /// Every kind of runtime, with ways to be stuck that are its own. `TEST` keeps
@@ -278,7 +302,7 @@ fn a_task_that_computes_is_named_with_its_line() {
 #[test]
 fn a_task_that_is_blocked_is_named_with_its_line_and_the_system_call() {
     for (kind, ways) in kinds!(2) {
-        let cases: [(&str, Stuck, &'static [&'static str], &str); 3] = [
+        let cases: [(&str, Stuck, &'static [&'static str], &str); 4] = [
             (
                 "sleeps",
                 ways.sleeps,
@@ -287,6 +311,7 @@ fn a_task_that_is_blocked_is_named_with_its_line_and_the_system_call() {
             ),
             ("reads a pipe", ways.reads_a_pipe, &["read"], "read"),
             ("wants a lock", ways.wants_a_lock, &["futex"], "lock"),
+            ("wants to read", ways.wants_to_read, &["futex"], "read"),
         ];
         for (name, stuck, calls, callee) in cases {
             let report = task_report(kind, name, stuck);

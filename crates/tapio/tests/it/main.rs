@@ -26,6 +26,7 @@ mod net_unix;
 mod promise;
 mod rt_block_on;
 mod rt_blocking;
+mod rt_hooks;
 mod rt_shutdown;
 mod rt_shutdown_report;
 mod rt_shutdown_stuck;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tapio::runtime::Runtime;
 use tapio::time::{MissedTickBehavior, interval};
 
 use crate::child::in_child;
@@ -17,11 +18,10 @@ const BLOCKED: Duration = Duration::from_millis(50);
 /// second while every stand-in began with a task that was new.
 const WORST: Duration = Duration::from_millis(250);
 
-/// The longest that a ticker of 1 ms had to wait while `BLOCKERS` new tasks
+/// The longest that a ticker of 1 ms had to wait while so many new tasks
 /// blocked.
-fn worst_gap(kind: Kind) -> Duration {
-    let runtime = kind.build();
-    runtime.block_on(async {
+fn worst_gap(runtime: &Runtime, blockers: usize) -> Duration {
+    runtime.block_on(async move {
         let is_over = Arc::new(AtomicBool::new(false));
         let watched = Arc::clone(&is_over);
         let ticker = tapio::spawn(async move {
@@ -36,7 +36,7 @@ fn worst_gap(kind: Kind) -> Duration {
             }
             worst
         });
-        let blockers: Vec<_> = (0..BLOCKERS)
+        let blockers: Vec<_> = (0..blockers)
             .map(|_| tapio::spawn(async { thread::sleep(BLOCKED) }))
             .collect();
         for blocker in blockers {
@@ -52,8 +52,23 @@ fn a_ticker_goes_on_beside_tasks_that_block() {
     in_child("starve::a_ticker_goes_on_beside_tasks_that_block", || {
         let kinds = Kind::all().into_iter();
         for kind in kinds.filter(|kind| kind.workers.is_some()) {
-            let worst = worst_gap(kind);
+            let worst = worst_gap(&kind.build(), BLOCKERS);
             assert!(worst < WORST, "{kind}: it waited for {worst:?}");
+        }
+    });
+}
+
+#[test]
+fn a_ticker_has_its_turn_after_each_task_where_nobody_is_rescued() {
+    const FEW: usize = 30;
+    let name = "starve::a_ticker_has_its_turn_after_each_task_where_nobody_is_rescued";
+    in_child(name, || {
+        for kind in Kind::all() {
+            let mut builder = kind.builder();
+            let runtime = builder.enable_all().rescue(false).build();
+            let worst = worst_gap(&runtime.expect("a runtime"), FEW);
+            // One after the other they take 750 ms on two workers.
+            assert!(worst < BLOCKED * 5, "{kind}: it waited for {worst:?}");
         }
     });
 }
