@@ -181,7 +181,31 @@ fn prepare(connection: &mut Connection, durability: Durability) -> Result<(), Pr
 pub(super) fn probe(connection: &Connection) -> rusqlite::Result<()> {
     // A row that is set to what it was is not written; this always is.
     let write = format!("BEGIN IMMEDIATE; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT");
-    let probed = connection.execute_batch(&write);
+    execute(connection, &write)
+}
+
+/// More than the longest message takes, with what is written beside it.
+const ROOM_BYTES: usize = 64 << 10;
+
+/// Proves that there is room for a message, by storing something that is larger and is deleted
+/// again: of a full disk a few bytes may be left.
+///
+/// # Errors
+///
+/// As [`probe`].
+pub(super) fn probe_room(connection: &Connection) -> rusqlite::Result<()> {
+    let write = format!(
+        "BEGIN IMMEDIATE;
+         CREATE TABLE IF NOT EXISTS probe (room BLOB);
+         INSERT INTO probe VALUES (zeroblob({ROOM_BYTES}));
+         COMMIT;
+         DROP TABLE probe"
+    );
+    execute(connection, &write)
+}
+
+fn execute(connection: &Connection, statements: &str) -> rusqlite::Result<()> {
+    let probed = connection.execute_batch(statements);
     if !connection.is_autocommit() {
         // It fails only where there is nothing to take back.
         let _ = connection.execute_batch("ROLLBACK");

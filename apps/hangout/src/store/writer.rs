@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use tapio::sync::mpsc;
 
 use super::health::{Health, Kind};
-use super::open::{connect, probe};
+use super::open::{connect, probe_room};
 use super::place::Place;
 use super::reader::page;
 use super::{Action, Done, Refusal, Write, Written};
@@ -150,7 +150,7 @@ impl Writer {
     fn check(&mut self) -> Result<(), String> {
         self.is_sound()?;
         if self.health.is_failing(Kind::Write) {
-            if let Err(error) = probe(&self.connection) {
+            if let Err(error) = probe_room(&self.connection) {
                 return Err(format!("the database cannot be written: {error}"));
             }
             self.health.works(Kind::Write);

@@ -40,12 +40,17 @@ fn chat_while_blocked(kind: &str, blocks: usize) {
             })
             .collect();
         // The log names the line, while it is stuck.
-        loop {
-            let line = lines
-                .recv_timeout(PATIENCE)
-                .unwrap_or_else(|_| panic!("{kind}: no line of chaos.rs in the log"));
-            if line.contains("src/http/chaos.rs:") {
-                break;
+        let mut said = Vec::new();
+        while !said
+            .last()
+            .is_some_and(|line: &String| line.contains("src/http/chaos.rs:"))
+        {
+            match lines.recv_timeout(PATIENCE) {
+                Ok(line) => said.push(line),
+                Err(_) => panic!(
+                    "{kind}: no line of chaos.rs in the log:\n{}",
+                    said.join("\n")
+                ),
             }
         }
         for round in 0..3 {

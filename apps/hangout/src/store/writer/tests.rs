@@ -156,6 +156,13 @@ fn a_full_disk_shows_until_something_can_be_stored() {
     let outcome = writer.answer(&[&small, &large]);
     assert_eq!(seq_of(&outcome[0]), (1, false));
     assert!(matches!(&outcome[1], Err(Refusal::Disk(why)) if why.contains("full")));
+    // There is room for something, and not for that.
+    assert_eq!(seq_of(&writer.answer(&[&small])[0]), (1, true));
+    assert!(matches!(
+        &writer.answer(&[&large])[0],
+        Err(Refusal::Disk(_))
+    ));
+    assert!(writer.check().is_err());
     assert!(writer.health.is_failing(Kind::Write));
     pages(&writer, "1000000");
     assert_eq!(writer.check(), Ok(()));
