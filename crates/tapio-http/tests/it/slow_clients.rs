@@ -274,7 +274,7 @@ fn a_body_over_http2_has_its_limit_too() {
 fn a_slow_service_and_a_client_that_keeps_up_are_left_alone() {
     on_each_driver(|driver| {
         let server = Server::start_with(driver, app(), |serve| {
-            serve.body_timeout(SHORT).write_timeout(SHORT)
+            serve.body_timeout(4 * SHORT).write_timeout(4 * SHORT)
         });
         let mut client = server.connect();
         client.send("POST /slow HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\nhere");
