@@ -225,21 +225,3 @@ fn a_call_that_meets_the_end_of_the_only_thread_is_not_lost() {
         }
     }
 }
-
-#[test]
-fn a_hook_that_panics_does_not_keep_the_runtime_from_ending() {
-    for kind in Kind::all()
-        .into_iter()
-        .filter(|kind| kind.workers.is_none())
-    {
-        let runtime = kind
-            .builder()
-            .on_thread_start(|| panic!("in a hook"))
-            .build()
-            .expect("a runtime");
-        let call = runtime.spawn_blocking(|| ());
-        drop(runtime);
-        let call = call.now_or_never().expect("it has ended");
-        assert!(call.expect_err("no thread came").is_cancelled(), "{kind}");
-    }
-}
