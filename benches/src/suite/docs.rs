@@ -17,7 +17,9 @@ one process, \"CPU ns\" is the CPU time of all of its threads for each operation
 batches; \"on the clock\" is what passed meanwhile. Latencies are in buckets of 1/128; in an open
 loop they count from when a request was due, not from when it was sent. Every peer uses the system's
 allocator. `-mt1` and `-mt2` are multi-threaded runtimes with one and two workers, `-unguarded` is
-Tapio without its guard, `floor-` is a minimal program without a runtime. What is slower than a peer is here too.
+Tapio without its guard, `floor-` is a minimal program without a runtime. In
+sections measured at 3175b30 or before, `-poll` is Tapio on epoll, and without it on io_uring, where
+its sockets are no longer. What is slower than a peer is here too.
 ";
 
 /// `document` with the section `name` replaced by `text`, or put in its place.
