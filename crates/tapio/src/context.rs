@@ -147,11 +147,11 @@ pub(crate) fn current() -> (u64, Running) {
 /// runtime ends.
 pub(crate) fn ending_poll() -> Option<Seen> {
     HOT.with(|hot| {
-        let post = hot.watched_post()?;
+        let post = hot.watched_post().filter(|post| post.is_ending())?;
         let poll = post.look();
         // Inside of `block_in_place`, nobody waits for what a poll answers.
         let is_driven = hot.entered() != Entered::Outside;
-        (post.is_ending() && is_driven && poll.running().is_task()).then_some(poll)
+        (is_driven && poll.running().is_task()).then_some(poll)
     })
 }
 

@@ -69,14 +69,14 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Spent> {
     }
 }
 
-/// How often one poll of a task that ends with it is answered "pending".
-/// Joins and the like poll some of their parts again. Who goes on and on
-/// (somebody else's `block_on` inside of the task) is to be told.
+/// How often one poll of a task that ends with it is answered "pending". Joins
+/// poll some of their parts again; but another executor's `block_on` inside of
+/// the task would go on for ever, and is refused in the end.
 const ENDING_MAX: u32 = 1_000;
 
-/// Pending for a task that ends with this poll, since its runtime does: what
-/// its runtime can no longer give is then nothing that the task has to hear
-/// of. Ready for all else.
+/// Pending, with the waker woken, in a poll of a task that ends with it, since
+/// its runtime does: that the runtime can no longer give what is awaited is
+/// then no error. Ready everywhere else.
 ///
 /// # Cost
 /// A look at the thread's post.

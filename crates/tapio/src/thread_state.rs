@@ -172,10 +172,7 @@ pub(crate) fn wait_of(tid: i32) -> io::Result<Option<Wait>> {
 /// # Cost
 /// One system call, less than a microsecond.
 pub(crate) fn cpu_time(tid: i32) -> Option<Duration> {
-    // How the kernel numbers the clock of a thread (`posix-timers.h`): by the
-    // complement, above three bits of which these say "of a thread" and "as
-    // the scheduler counts".
-    let clock = !tid << 3 | 4 | 2;
+    let clock = cpu_clock(tid);
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -184,6 +181,13 @@ pub(crate) fn cpu_time(tid: i32) -> Option<Duration> {
     // refuses a clock that there is not.
     let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
     (result == 0).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}
+
+/// The clock of the time that a thread has had on CPUs.
+pub(crate) fn cpu_clock(tid: i32) -> libc::clockid_t {
+    // As the kernel numbers it (`posix-timers.h`): by the complement, above
+    // three bits of which these say "of a thread" and "as the scheduler counts".
+    !tid << 3 | 4 | 2
 }
 
 /// How often this thread left its CPU.

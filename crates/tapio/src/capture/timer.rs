@@ -6,6 +6,7 @@ use std::ffi::c_void;
 use std::{io, mem, ptr};
 
 use super::no_stack::NoStack;
+use crate::thread_state::cpu_clock;
 
 /// Sends a signal to a thread once that has used the CPU for a moment longer;
 /// does not when it was dropped before.
@@ -18,9 +19,8 @@ unsafe impl Send for CpuTimer {}
 impl CpuTimer {
     /// `signal` will carry `value`.
     pub(super) fn start(tid: i32, signal: i32, value: *mut c_void) -> Result<CpuTimer, NoStack> {
-        // How the kernel numbers the clock of a thread: see `cpu_time`.
-        let clock = !tid << 3 | 4 | 2;
-        // SAFETY: values for which all zeroes are one.
+        let clock = cpu_clock(tid);
+        // SAFETY: all zeroes are a value of either type, which are locals.
         let (mut event, mut when): (libc::sigevent, libc::itimerspec) =
             unsafe { (mem::zeroed(), mem::zeroed()) };
         event.sigev_value.sival_ptr = value;
@@ -28,7 +28,8 @@ impl CpuTimer {
         event.sigev_notify = libc::SIGEV_THREAD_ID;
         event.sigev_notify_thread_id = tid;
         let mut timer = ptr::null_mut();
-        // SAFETY: reads the one and writes the other.
+        // SAFETY: the kernel reads one local and writes another, which nobody
+        // else knows of; it keeps neither.
         if unsafe { libc::timer_create(clock, &raw mut event, &raw mut timer) } != 0 {
             let error = io::Error::last_os_error();
             return Err(match error.raw_os_error() {
@@ -39,7 +40,8 @@ impl CpuTimer {
         }
         let timer = CpuTimer(timer);
         when.it_value.tv_nsec = 1;
-        // SAFETY: of a timer that is there; reads what it is given.
+        // SAFETY: the timer is there until `timer` is dropped; the kernel reads
+        // a local that nobody else knows of.
         match unsafe { libc::timer_settime(timer.0, 0, &raw const when, ptr::null_mut()) } {
             0 => Ok(timer),
             _ => match io::Error::last_os_error() {
@@ -52,7 +54,8 @@ impl CpuTimer {
 
 impl Drop for CpuTimer {
     fn drop(&mut self) {
-        // SAFETY: from `timer_create`, and deleted here alone.
+        // SAFETY: from `timer_create`, and deleted here alone: nobody else has
+        // the number, and we are its only owner.
         unsafe { libc::timer_delete(self.0) };
     }
 }

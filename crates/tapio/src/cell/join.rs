@@ -143,7 +143,7 @@ impl<T> Future for JoinHandle<T> {
             }
             return Poll::Pending;
         }
-        // To one that ends with its runtime, it is nothing that another has.
+        // A task that ends with its runtime is not to see "cancelled" here.
         ready!(coop::poll_ending(cx));
         let mut output: Option<Result<T, JoinError>> = None;
         // SAFETY: complete, and the handle has the output, whose type is `T`

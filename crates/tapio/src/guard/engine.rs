@@ -7,8 +7,8 @@
 //! nothing, and waits for no lock that anybody holds while doing so. Its locks
 //! are the standard library's, which sleep on a futex and need neither memory
 //! nor a table that other threads grow; others it tries. What takes more is
-//! done by those who stand by (`scheduler::handoff`), by the `starter` and by
-//! the `reporter`.
+//! done by those who stand by (`scheduler::spares`), by the `starter`, the
+//! `copier` and the `reporter`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

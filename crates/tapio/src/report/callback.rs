@@ -4,8 +4,9 @@ use std::any::Any;
 use std::fmt;
 use std::panic::Location;
 
-/// A function that was to be told of a result panicked. The panic went no
-/// further: whoever had the result to give knows nothing of it.
+/// A function that was to be told of a result, or that the runtime calls along
+/// its threads' way (`Builder::on_thread_start`), panicked. The panic went no
+/// further: whoever called it knows nothing of it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallbackPanic {

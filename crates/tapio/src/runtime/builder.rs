@@ -184,6 +184,9 @@ impl Builder {
     /// Called on every thread that the runtime starts, before its work. That
     /// includes threads for blocking calls, and those that stand by for stuck
     /// workers ([`max_substitutes`](Builder::max_substitutes)).
+    ///
+    /// If it panics, as with the three that follow, the panic is reported
+    /// ([`CallbackPanic`](guard::CallbackPanic)) and the thread goes on.
     #[track_caller]
     pub fn on_thread_start<F>(&mut self, f: F) -> &mut Self
     where

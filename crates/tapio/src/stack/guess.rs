@@ -90,7 +90,7 @@ fn follows_a_call(address: u64) -> bool {
 mod tests {
     use std::hint::black_box;
 
-    use super::{follows_a_call, frame_pointers};
+    use super::{FUNCTION_MAX, follows_a_call, frame_pointers, misfit};
     use crate::stack::{RawStack, Registers};
 
     #[test]
@@ -106,6 +106,23 @@ mod tests {
             assert!(is_outermost || follows_a_call(address), "{index}");
         }
         assert!(!follows_a_call(black_box(16)));
+    }
+
+    #[test]
+    fn a_call_fits_what_it_calls_and_nothing_else() {
+        let mut frames = Vec::new();
+        backtrace::trace(|frame| {
+            frames.push(frame.ip() as u64);
+            true
+        });
+        let fits = |pair: &[u64]| misfit(pair[1], pair[0]) < FUNCTION_MAX;
+        let pair = frames.windows(2).find(|pair| fits(pair));
+        let &[callee, caller] = pair.expect("some are called directly") else {
+            unreachable!("a window of two");
+        };
+        for other in [callee + FUNCTION_MAX, callee - FUNCTION_MAX] {
+            assert_eq!(misfit(caller, other), FUNCTION_MAX + 1);
+        }
     }
 
     #[test]

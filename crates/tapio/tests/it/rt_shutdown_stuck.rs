@@ -202,23 +202,41 @@ fn kinds() -> impl Iterator<Item = Kind> {
         .filter(|kind| kind.workers.is_some())
 }
 
+/// Has a task be stuck and then await, and its runtime end meanwhile: free it
+/// once `is_time` returns. Returns how the task ended.
+fn end_of(kind: Kind, then: Await, is_relieved: bool, is_time: fn(&Handle)) -> End {
+    let (ends, end) = mpsc::channel();
+    let runtime = kind.build();
+    let free = stuck(&runtime, then, ends);
+    if is_relieved {
+        // Its seat is another thread's as soon as that runs tasks there.
+        for _ in 0..2 * kind.workers.unwrap_or(1) {
+            runtime.block_on(runtime.spawn(async {})).expect("no panic");
+        }
+    }
+    let handle = runtime.handle().clone();
+    let ending = thread::spawn(|| drop(runtime));
+    is_time(&handle);
+    drop(free);
+    let end = end.recv().expect("the task ends");
+    ending.join().expect("no panic");
+    end
+}
+
+/// Returns once `runtime` takes no more tasks.
+fn wait_for_refusal(runtime: &Handle) {
+    // Until one is refused: another may have run to its end by now.
+    while !matches!(runtime.spawn(async {}).now_or_never(), Some(Err(_))) {
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn who_was_relieved_before_the_end() {
     for kind in kinds() {
         for (what, then) in AWAITS {
-            let (ends, end) = mpsc::channel();
-            let runtime = kind.build();
-            let free = stuck(&runtime, *then, ends);
-            // Its seat is another thread's as soon as that runs tasks there.
-            for _ in 0..2 * kind.workers.unwrap_or(1) {
-                runtime.block_on(runtime.spawn(async {})).expect("no panic");
-            }
-            let handle = runtime.handle().clone();
-            let ending = thread::spawn(|| drop(runtime));
-            wait_for_timers(&handle);
-            drop(free);
-            assert_eq!(end.recv(), Ok(End::Dropped), "{kind}: {what}");
-            ending.join().expect("no panic");
+            let end = end_of(kind, *then, true, wait_for_timers);
+            assert_eq!(end, End::Dropped, "{kind}: {what}");
         }
     }
 }
@@ -227,42 +245,18 @@ fn who_was_relieved_before_the_end() {
 fn who_is_stuck_when_the_end_begins() {
     for kind in kinds() {
         for (what, then) in AWAITS {
-            let (ends, end) = mpsc::channel();
-            let runtime = kind.build();
-            let free = stuck(&runtime, *then, ends);
-            let handle = runtime.handle().clone();
-            let ending = thread::spawn(|| drop(runtime));
-            // Until one is refused: another may have run to its end by now.
-            while !matches!(handle.spawn(async {}).now_or_never(), Some(Err(_))) {
-                thread::yield_now();
-            }
-            drop(free);
-            assert_eq!(end.recv(), Ok(End::Dropped), "{kind}: {what}");
-            ending.join().expect("no panic");
+            let end = end_of(kind, *then, false, wait_for_refusal);
+            assert_eq!(end, End::Dropped, "{kind}: {what}");
         }
     }
 }
 
 #[test]
 fn who_cannot_end_at_an_await_is_told() {
+    // An executor of somebody else's would wait for ever.
+    let then: Await = |_| Box::pin(async { futures::executor::block_on(sleep()) });
     for kind in kinds() {
-        let (ends, end) = mpsc::channel();
-        let runtime = kind.build();
-        // An executor of somebody else's would wait for ever.
-        let free = stuck(
-            &runtime,
-            |_| Box::pin(async { futures::executor::block_on(sleep()) }),
-            ends,
-        );
-        for _ in 0..2 * kind.workers.unwrap_or(1) {
-            runtime.block_on(runtime.spawn(async {})).expect("no panic");
-        }
-        let handle = runtime.handle().clone();
-        let ending = thread::spawn(|| drop(runtime));
-        wait_for_timers(&handle);
-        drop(free);
-        let end = end.recv();
-        assert_eq!(end, Ok(End::Panicked), "{kind}");
-        ending.join().expect("no panic");
+        let end = end_of(kind, then, true, wait_for_timers);
+        assert_eq!(end, End::Panicked, "{kind}");
     }
 }

@@ -6,11 +6,10 @@ use std::sync::{Arc, Barrier, Mutex, RwLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use rustix::thread::ClockId;
 use tapio::guard::{Culprit, Report, Stall, StallCause, Subscription, on_report};
 
 use crate::child::in_child;
-use crate::rig::Kind;
+use crate::rig::{Kind, compute};
 
 fn stalls() -> (mpsc::Receiver<Stall>, Subscription) {
     let (tell, told) = mpsc::channel();
@@ -20,17 +19,6 @@ fn stalls() -> (mpsc::Receiver<Stall>, Subscription) {
         }
     });
     (told, subscription)
-}
-
-/// What this thread has used of a CPU.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-fn compute(time: Duration) {
-    let begin = cpu_time();
-    while black_box(cpu_time()) - begin < time {}
 }
 
 /// Where the user's code is, in this file.

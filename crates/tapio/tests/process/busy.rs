@@ -9,24 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getpid};
-use rustix::thread::ClockId;
 use tapio::guard::{Culprit, Report, Stall, StallCause, on_report};
 use tapio::task;
 
 use crate::child::in_child;
 use crate::limits::limit;
-use crate::rig::Kind;
-
-/// What this thread has used of a CPU.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-fn compute(time: Duration) {
-    let begin = cpu_time();
-    while black_box(cpu_time()) - begin < time {}
-}
+use crate::rig::{Kind, compute};
 
 /// Runs `f` while every CPU is wanted by many threads.
 fn among_burners(f: impl FnOnce()) {

@@ -1,11 +1,13 @@
 //! Runtimes to test, and a little work that shows whether one is sound.
 
 use std::fmt;
+use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::thread::ClockId;
 use tapio::io::{AsyncReadExt, AsyncWriteExt};
 use tapio::net::{TcpListener, TcpStream};
 use tapio::runtime::{Builder, DriverKind, Runtime};
@@ -172,4 +174,16 @@ pub(crate) fn assert_works(runtime: &Runtime) {
         assert_eq!(echo, "hello");
         server.await.expect("the server ends");
     });
+}
+
+/// What this thread has used of a CPU.
+pub(crate) fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Uses so much of a CPU.
+pub(crate) fn compute(time: Duration) {
+    let begin = cpu_time();
+    while black_box(cpu_time()) - begin < time {}
 }

@@ -131,18 +131,22 @@ fn assert_more_is_said_once(kind: Kind, runtime: &Runtime, told: &Limits) {
     }
 }
 
+/// A runtime of every kind, with all threads that it has from the start.
+fn all_at_work() -> Vec<(Kind, Runtime)> {
+    let kinds = Kind::all().into_iter();
+    let runtimes: Vec<_> = kinds.map(|kind| (kind, build_rescuing(kind))).collect();
+    for (_, runtime) in &runtimes {
+        runtime.block_on(async { tapio::spawn(async {}).await.expect("it ends") });
+    }
+    settle();
+    runtimes
+}
+
 #[test]
 fn no_thread() {
     in_child("scarce::no_thread", || {
         let told = limits();
-        let runtimes: Vec<_> = Kind::all()
-            .into_iter()
-            .map(|kind| (kind, build_rescuing(kind)))
-            .collect();
-        for (_, runtime) in &runtimes {
-            runtime.block_on(async { tapio::spawn(async {}).await.expect("it ends") });
-        }
-        settle();
+        let runtimes = all_at_work();
         give_up_root();
         limit(Resource::Nproc, 0);
         assert!(thread::Builder::new().spawn(|| ()).is_err(), "it binds");
@@ -158,14 +162,7 @@ fn no_thread() {
 fn no_memory_for_a_thread() {
     in_child("scarce::no_memory_for_a_thread", || {
         let told = limits();
-        let runtimes: Vec<_> = Kind::all()
-            .into_iter()
-            .map(|kind| (kind, build_rescuing(kind)))
-            .collect();
-        for (_, runtime) in &runtimes {
-            runtime.block_on(async { tapio::spawn(async {}).await.expect("it ends") });
-        }
-        settle();
+        let runtimes = all_at_work();
         let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc is mounted");
         let pages: u64 = statm
             .split(' ')

@@ -248,7 +248,8 @@ impl<T: 'static> JoinSet<T> {
             match self.poll_member(woken) {
                 Some(Poll::Ready(joined)) => return Poll::Ready(Some(joined)),
                 Some(Poll::Pending) => {
-                    // It was woken and has no result: the budget is used up.
+                    // It was woken and gives no result: the budget is used up, or the
+                    // task that asks ends with its runtime.
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
