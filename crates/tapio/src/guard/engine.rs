@@ -237,12 +237,13 @@ mod tests {
     use super::super::entry;
     use super::super::eye::Eye;
     use super::super::host::{Counters, Host, Settings};
+    use super::super::lease::Lease;
     use super::super::reporter;
     use super::{Round, kept};
     use crate::capture::DEFAULT_SIGNAL;
     use crate::context;
     use crate::post::{Hook, Running};
-    use crate::report::{Culprit, Report, on_report};
+    use crate::report::{Culprit, LimitHit, Report, on_report};
     use crate::thread_state::Switches;
 
     const ROLE: &str = "the thread of a test of the guard";
@@ -288,7 +289,8 @@ mod tests {
                 let _ = give.send(held_up.clone());
             }
         });
-        reporter::start();
+        // The reporter runs.
+        let _lease = Lease::new();
         let settings = Settings {
             budget: Duration::from_secs(3_600),
             signal: DEFAULT_SIGNAL,
@@ -311,6 +313,27 @@ mod tests {
         assert!(held_up.lasted_max >= HELD_UP);
         let text = held_up.to_string();
         assert!(text.contains("held up for 3000 ms"), "{text}");
+    }
+
+    #[test]
+    fn the_reporter_goes_on_for_whoever_comes_while_it_ends() {
+        let (give, take) = mpsc::channel();
+        let _subscription = on_report(move |report| {
+            if let Report::Limit(limit) = report
+                && limit.name == ROLE
+            {
+                let _ = give.send(());
+            }
+        });
+        // So that nobody else ends it.
+        let _lease = Lease::new();
+        // The last runtime ends, and before that is through there is another.
+        reporter::begin_finish();
+        reporter::start();
+        reporter::finish();
+        reporter::say(LimitHit::new(ROLE, 1, "a test"));
+        let said = take.recv_timeout(Duration::from_secs(20));
+        said.expect("it is said");
     }
 
     #[test]

@@ -88,7 +88,10 @@ impl Drop for Lease {
             let _ = thread.join();
         }
         copier::finish();
+        // Before anybody has a lease again, and starts it anew.
+        reporter::begin_finish();
         drop(guard);
+        // Its listeners may want a lease.
         reporter::finish();
         advice::say_if_asked();
     }

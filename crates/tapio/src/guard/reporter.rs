@@ -125,6 +125,8 @@ pub(super) fn start() {
             state.queue = room;
         }
     }
+    // Whoever wanted it to end came before.
+    state.is_finishing = false;
     if state.is_running {
         return;
     }
@@ -139,28 +141,35 @@ pub(super) fn start() {
     }
 }
 
-/// Says what is left to say and ends the thread, or leaves it to itself when
-/// somebody's log keeps it.
+/// Has the thread say what is left to say and end, unless it is started again
+/// before. To be called where nobody can start it at the same time.
+pub(super) fn begin_finish() {
+    REPORTER.lock().is_finishing = true;
+    REPORTER.changed.notify_all();
+}
+
+/// Waits for that end, or leaves the thread to itself when somebody's log keeps
+/// it.
 pub(super) fn finish() {
     let mut state = REPORTER.lock();
-    let Some(thread) = state.thread.take() else {
-        return;
-    };
-    state.is_finishing = true;
-    REPORTER.changed.notify_all();
+    let own = std::thread::current().id();
+    let is_own = |thread: &JoinHandle<()>| thread.thread().id() == own;
+    let is_own = state.thread.as_ref().is_some_and(is_own);
     let limit = Instant::now() + FINISH_LIMIT;
-    let is_own = thread.thread().id() == std::thread::current().id();
-    while state.is_running && !is_own {
+    while state.is_running && state.is_finishing && !is_own {
         let left = limit.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
         }
         state = REPORTER.wait(state, Some(left));
     }
-    let has_ended = !state.is_running;
+    let ended = match state.is_running {
+        false => state.thread.take(),
+        true => None,
+    };
     state.is_finishing = false;
     drop(state);
-    if has_ended {
+    if let Some(thread) = ended {
         let _ = thread.join();
     }
 }
@@ -250,7 +259,7 @@ fn run() {
             drop(state);
             groups.settle(true);
             state = REPORTER.lock();
-            if state.queue.is_empty() {
+            if state.is_finishing && state.queue.is_empty() {
                 break;
             }
             continue;
